@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "engine/model.h"
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+namespace bitnetd::engine {
+
+/// What a look at a model file told.
+struct container_report {
+  std::string format; ///< "GGUF v3", "safetensors"
+  std::uint64_t file_bytes = 0, n_tensors = 0, n_metadata = 0;
+  std::shared_ptr<const model> whole; ///< a whole model, payload checked; or nullptr
+  std::string missing;                ///< one line: what it lacks to be a whole model
+};
+
+/// Checks a GGUF or safetensors file. A whole model is checked as loading would check it, payload
+/// included; a sound container that is no whole model (a vocabulary, a piece) is reported with what
+/// it lacks. Throws load_error for everything that is to be refused.
+[[nodiscard]] container_report inspect_container(const std::filesystem::path& path);
+
+} // namespace bitnetd::engine

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+#include "engine/cpu_binding.h"
+
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace bitnetd::engine {
+
+bool bind_this_thread(const std::vector<int>& cpus) noexcept {
+  if (cpus.empty())
+    return false;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const auto cpu : cpus)
+    if (cpu >= 0 && cpu < CPU_SETSIZE)
+      CPU_SET(cpu, &set);
+  return ::sched_setaffinity(0, sizeof set, &set) == 0;
+}
+
+bool lower_this_thread() noexcept {
+  constexpr int compute_nice = 5;
+  // On Linux a nice value belongs to a thread when the id of one is given.
+  const auto thread = static_cast<id_t>(::syscall(SYS_gettid));
+  return ::getpriority(PRIO_PROCESS, thread) >= compute_nice ||
+         ::setpriority(PRIO_PROCESS, thread, compute_nice) == 0;
+}
+
+} // namespace bitnetd::engine

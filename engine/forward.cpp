@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: MIT
+#include "engine/forward.h"
+
+#include "engine/attention.h"
+#include "engine/linear.h"
+#include "engine/ops.h"
+#include "engine/weights_layout.h"
+
+#include <algorithm>
+#include <cassert>
+#include <chrono>
+#include <utility>
+#include <vector>
+
+namespace bitnetd::engine {
+
+namespace {
+
+constexpr auto no_output = static_cast<std::size_t>(-1);
+
+} // namespace
+
+struct forward_pass::state {
+  std::shared_ptr<const model> description;
+  std::shared_ptr<const weights> all;
+  kv_cache& cache;
+  compute_context on;
+  forward_options options;
+  activation_quantization activations;
+  const hyperparameters& shape;
+  std::size_t q_width, kv_width;
+  telemetry counters;
+
+  // What operations keep between calls.
+  kv_shape pages;
+  attention attend;
+  rope_table rope;
+  linear_input input;
+
+  // Activations of a step, [max_rows, width] each; a step uses the first rows.
+  std::vector<float> x, normed, q, k, v, heads, projected, gate, up;
+  std::vector<float> outputs; ///< hidden states after output_norm of the rows that ask
+  std::vector<float> logits;  ///< [max_logit_rows, n_vocab]
+
+  // The step itself.
+  std::span<const step_row> rows;
+  std::vector<std::uint32_t> positions;
+  std::vector<std::size_t> output_index; ///< row -> row of `outputs` (and `logits`), or no_output
+  std::size_t n_logits = 0, n_outputs = 0;
+  std::vector<attention_rows> sequences;
+  std::vector<const std::byte*> key_blocks, value_blocks; ///< of one layer, all sequences
+
+  state(std::shared_ptr<const model> what, std::shared_ptr<const weights> layers, kv_cache& keys,
+        compute_node& node, const kernel_table& kernels, const forward_options& how);
+
+  void begin(std::span<const step_row> step);
+  void embed();
+  void layer(std::size_t index);
+  void attention_block(std::size_t index);
+  void ffn_block(std::size_t index);
+  void head();
+
+  void store(std::size_t index);
+  void find_blocks(std::size_t index);
+  void project(std::size_t layer_index, operation op, const linear& matrix,
+               std::vector<float>& out);
+  void quantize(std::size_t layer_index, std::span<const float> from, std::size_t cols);
+  void count_attention(operation_cost& cost) const;
+
+  /// The first `rows.size()` rows of a buffer.
+  [[nodiscard]] std::span<float> used(std::vector<float>& buffer, std::size_t width) const {
+    return std::span{buffer}.first(rows.size() * width);
+  }
+
+  [[nodiscard]] operation_cost& cost(std::size_t layer_index, operation op) {
+    return counters.layers[layer_index][static_cast<std::size_t>(op)];
+  }
+
+  /// Runs one operation and adds its time.
+  template <class Body> void measured(std::size_t layer_index, operation op, Body&& body) {
+    const auto start = std::chrono::steady_clock::now();
+    body();
+    cost(layer_index, op).nanoseconds += static_cast<std::uint64_t>(
+        std::chrono::nanoseconds{std::chrono::steady_clock::now() - start}.count());
+  }
+};
+
+forward_pass::state::state(std::shared_ptr<const model> what, std::shared_ptr<const weights> layers,
+                           kv_cache& keys, compute_node& node, const kernel_table& kernels,
+                           const forward_options& how)
+    : description{std::move(what)}, all{std::move(layers)}, cache{keys}, on{node, kernels},
+      options{how}, activations{how.activations.value_or(description->shape.activations)},
+      shape{description->shape}, q_width{std::size_t{shape.n_head} * shape.head_dim},
+      kv_width{shape.kv_width()}, pages{cache.type(), shape.n_head_kv, shape.head_dim},
+      attend{pages, shape.n_head}, rope{shape.rope_dims, shape.rope_theta, shape.rope_scale,
+                                        shape.rope} {
+  counters.layers.assign(shape.n_layer + 1, std::vector<operation_cost>(n_operations));
+  for (auto* buffer : {&x, &normed, &projected, &outputs})
+    buffer->resize(options.max_rows * shape.n_embd);
+  for (auto* buffer : {&q, &heads})
+    buffer->resize(options.max_rows * q_width);
+  for (auto* buffer : {&k, &v})
+    buffer->resize(options.max_rows * kv_width);
+  for (auto* buffer : {&gate, &up})
+    buffer->resize(options.max_rows * shape.n_ff);
+  logits.resize(options.max_logit_rows * shape.n_vocab);
+  positions.reserve(options.max_rows);
+  output_index.reserve(options.max_rows);
+  sequences.reserve(options.max_rows);
+}
+
+/// Notes what the step consists of: positions, sequences, and where outputs go (those with logits
+/// first, so that the head runs over neighbours).
+void forward_pass::state::begin(std::span<const step_row> step) {
+  assert(!step.empty() && step.size() <= options.max_rows);
+  rows = step;
+  positions.clear();
+  sequences.clear();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto& row = rows[i];
+    assert(row.position / page_tokens < row.pages.size());
+    positions.push_back(row.position);
+    const bool starts = i == 0 || row.pages.data() != rows[i - 1].pages.data();
+    assert(starts || row.position == rows[i - 1].position + 1);
+    if (starts)
+      sequences.push_back({.first_row = i,
+                           .n_rows = 0,
+                           .first_position = row.position,
+                           .key_blocks = {},
+                           .value_blocks = {}});
+    ++sequences.back().n_rows;
+  }
+  output_index.assign(rows.size(), no_output);
+  n_outputs = 0;
+  for (const auto wanted : {row_output::logits, row_output::hidden}) {
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      if (rows[i].output == wanted)
+        output_index[i] = n_outputs++;
+    if (wanted == row_output::logits)
+      n_logits = n_outputs;
+  }
+  assert(n_logits <= options.max_logit_rows);
+  ++counters.steps;
+  counters.tokens += rows.size();
+}
+
+/// x = E[token]
+void forward_pass::state::embed() {
+  measured(shape.n_layer, operation::embed, [&] {
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      all->embedding.decode_row(static_cast<std::size_t>(rows[i].token),
+                                std::span{x}.subspan(i * shape.n_embd, shape.n_embd));
+  });
+  cost(shape.n_layer, operation::embed).weight_bytes +=
+      rows.size() * all->embedding.weight_bytes() / shape.n_vocab;
+}
+
+/// x' = h + FFN(h),  h = x + Attention(x)
+void forward_pass::state::layer(std::size_t index) {
+  attention_block(index);
+  ffn_block(index);
+}
+
+void forward_pass::state::attention_block(std::size_t index) {
+  const auto& w = all->layers[index];
+  const auto n = rows.size();
+
+  measured(index, operation::norm, [&] {
+    rms_norm(used(x, shape.n_embd), n, shape.n_embd, w.attn_norm, shape.rms_eps,
+             used(normed, shape.n_embd), on);
+  });
+  quantize(index, used(normed, shape.n_embd), shape.n_embd);
+  project(index, operation::qkv, w.q, q);
+  project(index, operation::qkv, w.k, k);
+  project(index, operation::qkv, w.v, v);
+
+  measured(index, operation::rope, [&] {
+    rope.apply(used(q, q_width), shape.n_head, shape.head_dim, positions, on);
+    rope.apply(used(k, kv_width), shape.n_head_kv, shape.head_dim, positions, on);
+  });
+  measured(index, operation::attention, [&] {
+    store(index);
+    attend.apply(sequences, used(q, q_width), used(heads, q_width), on);
+  });
+  count_attention(cost(index, operation::attention));
+
+  if (shape.sub_norms)
+    measured(index, operation::norm, [&] {
+      rms_norm(used(heads, q_width), n, q_width, w.attn_sub_norm, shape.rms_eps,
+               used(heads, q_width), on);
+    });
+  quantize(index, used(heads, q_width), q_width);
+  project(index, operation::attn_output, w.attn_output, projected);
+  measured(index, operation::attn_output,
+           [&] { add_in_place(used(x, shape.n_embd), used(projected, shape.n_embd), on); });
+}
+
+void forward_pass::state::ffn_block(std::size_t index) {
+  const auto& w = all->layers[index];
+  const auto n = rows.size();
+
+  measured(index, operation::norm, [&] {
+    rms_norm(used(x, shape.n_embd), n, shape.n_embd, w.ffn_norm, shape.rms_eps,
+             used(normed, shape.n_embd), on);
+  });
+  quantize(index, used(normed, shape.n_embd), shape.n_embd);
+  project(index, operation::gate_up, w.gate, gate);
+  project(index, operation::gate_up, w.up, up);
+
+  measured(index, operation::activation, [&] {
+    gated_activation(shape.gate, used(gate, shape.n_ff), used(up, shape.n_ff),
+                     used(gate, shape.n_ff), on);
+  });
+  if (shape.sub_norms)
+    measured(index, operation::norm, [&] {
+      rms_norm(used(gate, shape.n_ff), n, shape.n_ff, w.ffn_sub_norm, shape.rms_eps,
+               used(gate, shape.n_ff), on);
+    });
+  quantize(index, used(gate, shape.n_ff), shape.n_ff);
+  project(index, operation::ffn_down, w.down, projected);
+  measured(index, operation::ffn_down,
+           [&] { add_in_place(used(x, shape.n_embd), used(projected, shape.n_embd), on); });
+}
+
+/// Hidden states of the rows that ask, then logits of those that ask for logits.
+void forward_pass::state::head() {
+  if (n_outputs == 0)
+    return;
+  const std::size_t width = shape.n_embd;
+  const auto hidden = std::span{outputs}.first(n_outputs * width);
+  measured(shape.n_layer, operation::norm, [&] {
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      if (rows[i].output != row_output::none)
+        std::copy_n(x.data() + i * width, width, outputs.data() + output_index[i] * width);
+    rms_norm(hidden, n_outputs, width, all->output_norm, shape.rms_eps, hidden, on);
+  });
+  if (n_logits == 0)
+    return;
+  measured(shape.n_layer, operation::head, [&] {
+    input.assign(hidden.first(n_logits * width), n_logits, width, activation_quantization::none);
+    all->head().apply(input, std::span{logits}.first(n_logits * shape.n_vocab), on);
+  });
+  all->head().add_cost(n_logits, cost(shape.n_layer, operation::head));
+}
+
+/// Puts every row's key and value into its page, and notes the blocks that attention reads.
+void forward_pass::state::store(std::size_t index) {
+  find_blocks(index);
+  const auto store_row = [&](std::size_t i) {
+    const auto position = rows[i].position;
+    const auto page = rows[i].pages[position / page_tokens];
+    store_kv(pages, position % page_tokens, std::span{k}.subspan(i * kv_width, kv_width),
+             std::span{v}.subspan(i * kv_width, kv_width), cache.keys(index, page),
+             cache.values(index, page), on.kernels);
+  };
+  // Rows of one page share cache lines, so a chunk is about a page's worth of rows.
+  const auto n_chunks = pages_for(rows.size());
+  on.node.for_chunks(n_chunks, [&](std::size_t chunk) {
+    const auto end = std::min(rows.size(), (chunk + 1) * page_tokens);
+    for (auto i = chunk * page_tokens; i < end; ++i)
+      store_row(i);
+  });
+}
+
+void forward_pass::state::find_blocks(std::size_t index) {
+  key_blocks.clear();
+  value_blocks.clear();
+  for (const auto& part : sequences) {
+    const auto n = pages_for(part.first_position + part.n_rows);
+    for (const auto page : rows[part.first_row].pages.first(n)) {
+      key_blocks.push_back(cache.keys(index, page));
+      value_blocks.push_back(cache.values(index, page));
+    }
+  }
+  std::size_t at = 0;
+  for (auto& part : sequences) { // only now: the vectors have stopped growing
+    const auto n = pages_for(part.first_position + part.n_rows);
+    part.key_blocks = std::span{key_blocks}.subspan(at, n);
+    part.value_blocks = std::span{value_blocks}.subspan(at, n);
+    at += n;
+  }
+}
+
+void forward_pass::state::quantize(std::size_t layer_index, std::span<const float> from,
+                                   std::size_t cols) {
+  input.assign(from, rows.size(), cols, activations);
+  measured(layer_index, operation::quantize, [&] { input.quantize(on); });
+}
+
+void forward_pass::state::project(std::size_t layer_index, operation op, const linear& matrix,
+                                  std::vector<float>& out) {
+  measured(layer_index, op, [&] { matrix.apply(input, used(out, matrix.rows()), on); });
+  matrix.add_cost(rows.size(), cost(layer_index, op));
+}
+
+/// Keys and values are counted once per sequence and step: a chunk's rows share what they read.
+void forward_pass::state::count_attention(operation_cost& to) const {
+  for (const auto& part : sequences) {
+    const auto context = part.first_position + part.n_rows;
+    to.kv_bytes += 2 * context * kv_width * bytes_per_value(pages.type);
+    for (std::size_t i = 0; i < part.n_rows; ++i)
+      to.multiplications += 2 * (part.first_position + i + 1) * q_width;
+  }
+}
+
+forward_pass::forward_pass(std::shared_ptr<const model> description,
+                           std::shared_ptr<const weights> layers, kv_cache& cache,
+                           compute_node& node, const kernel_table& kernels,
+                           const forward_options& options)
+    : state_{std::make_unique<state>(std::move(description), std::move(layers), cache, node,
+                                     kernels, options)} {}
+forward_pass::~forward_pass() = default;
+forward_pass::forward_pass(forward_pass&&) noexcept = default;
+
+void forward_pass::run(std::span<const step_row> rows, const std::function<void()>& then) {
+  auto& s = *state_;
+  s.begin(rows);
+  s.on.node.run([&] {
+    s.embed();
+    for (std::size_t i = 0; i < s.shape.n_layer; ++i)
+      s.layer(i);
+    s.head();
+    if (then)
+      then();
+  });
+  s.rows = {};
+}
+
+void forward_pass::run_layer(std::size_t index, std::span<const step_row> rows,
+                             std::span<float> x) {
+  auto& s = *state_;
+  s.begin(rows);
+  const auto own = s.used(s.x, s.shape.n_embd);
+  assert(x.size() == own.size());
+  std::ranges::copy(x, own.begin());
+  s.on.node.run([&] { s.layer(index); });
+  std::ranges::copy(own, x.begin());
+  s.rows = {};
+}
+
+std::span<const float> forward_pass::logits(std::size_t row) const {
+  const auto& s = *state_;
+  assert(row < s.output_index.size() && s.output_index[row] < s.n_logits);
+  return std::span{s.logits}.subspan(s.output_index[row] * s.shape.n_vocab, s.shape.n_vocab);
+}
+
+std::span<const float> forward_pass::hidden(std::size_t row) const {
+  const auto& s = *state_;
+  assert(row < s.output_index.size() && s.output_index[row] < s.n_outputs);
+  return std::span{s.outputs}.subspan(s.output_index[row] * s.shape.n_embd, s.shape.n_embd);
+}
+
+activation_quantization forward_pass::activations() const noexcept { return state_->activations; }
+std::size_t forward_pass::max_rows() const noexcept { return state_->options.max_rows; }
+const telemetry& forward_pass::counters() const noexcept { return state_->counters; }
+telemetry& forward_pass::counters() noexcept { return state_->counters; }
+
+} // namespace bitnetd::engine

@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The float kernels of one instruction set, written once for all of them. The including file says
+// how wide its vectors are; lanes, order and rounding stay the same, so that the results do too.
+// kernel_functions.h says what each kernel computes. C headers and intrinsics only.
+#include "engine/kernels/float_lanes.h"
+#include "engine/kernels/kernel_functions.h"
+
+namespace bitnetd::engine {
+namespace {
+
+// --------------------------------------------------------------------------- dense dot products
+
+/// Rows and tokens that share one pass: as many sums as the registers hold (16 of 32, 8 of 16).
+constexpr size_t tile_rows = width == 16 ? 4 : width == 8 ? 2 : 1;
+constexpr size_t tile_tokens = width == 16 ? 4 : 2;
+
+template <size_t Rows, size_t Tokens, class T>
+inline void dense_tile(const T* w, size_t cols, const float* x, size_t x_stride, float* y,
+                       size_t y_stride) {
+  float_sums sums[Rows][Tokens] = {};
+  const auto add16 = [&](const T* const* wr, const float* const* xt)
+      __attribute__((always_inline)) {
+    for (size_t p = 0; p < n_parts; ++p) {
+      floats weights[Rows];
+      for (size_t r = 0; r < Rows; ++r)
+        weights[r] = load_floats(wr[r] + p * width);
+      for (size_t t = 0; t < Tokens; ++t) {
+        const floats values = load<floats>(xt[t] + p * width);
+        for (size_t r = 0; r < Rows; ++r)
+          sums[r][t].part[p] += weights[r] * values;
+      }
+    }
+  };
+  const T* wr[Rows];
+  const float* xt[Tokens];
+  for (size_t r = 0; r < Rows; ++r)
+    wr[r] = w + r * cols;
+  for (size_t t = 0; t < Tokens; ++t)
+    xt[t] = x + t * x_stride;
+  size_t c = 0;
+  for (; c + lanes <= cols; c += lanes) {
+    add16(wr, xt);
+    for (size_t r = 0; r < Rows; ++r)
+      wr[r] += lanes;
+    for (size_t t = 0; t < Tokens; ++t)
+      xt[t] += lanes;
+  }
+  if (c < cols) { // the last columns, filled up with zeros
+    T w_tail[Rows][lanes] = {};
+    float x_tail[Tokens][lanes] = {};
+    for (size_t r = 0; r < Rows; ++r) {
+      __builtin_memcpy(w_tail[r], wr[r], (cols - c) * sizeof(T));
+      wr[r] = w_tail[r];
+    }
+    for (size_t t = 0; t < Tokens; ++t) {
+      __builtin_memcpy(x_tail[t], xt[t], (cols - c) * sizeof(float));
+      xt[t] = x_tail[t];
+    }
+    add16(wr, xt);
+  }
+  for (size_t t = 0; t < Tokens; ++t)
+    for (size_t r = 0; r < Rows; ++r)
+      y[t * y_stride + r] = sum_of(sums[r][t]);
+}
+
+template <size_t Rows, class T>
+inline void dense_rows(const T* w, size_t cols, const float* x, size_t x_stride, size_t n_tokens,
+                       float* y, size_t y_stride) {
+  size_t n = 0;
+  for (; n + tile_tokens <= n_tokens; n += tile_tokens)
+    dense_tile<Rows, tile_tokens>(w, cols, x + n * x_stride, x_stride, y + n * y_stride, y_stride);
+  for (; n < n_tokens; ++n)
+    dense_tile<Rows, 1>(w, cols, x + n * x_stride, x_stride, y + n * y_stride, y_stride);
+}
+
+template <class T>
+inline void dense(const T* w, size_t rows, size_t cols, const float* x, size_t x_stride,
+                  size_t n_tokens, float* y, size_t y_stride) {
+  size_t r = 0;
+  for (; r + tile_rows <= rows; r += tile_rows)
+    dense_rows<tile_rows>(w + r * cols, cols, x, x_stride, n_tokens, y + r, y_stride);
+  for (; r < rows; ++r)
+    dense_rows<1>(w + r * cols, cols, x, x_stride, n_tokens, y + r, y_stride);
+}
+
+void dense_f32(const float* w, size_t rows, size_t cols, const float* x, size_t x_stride,
+               size_t n_tokens, float* y, size_t y_stride) noexcept {
+  dense(w, rows, cols, x, x_stride, n_tokens, y, y_stride);
+}
+
+void dense_f16(const uint16_t* w, size_t rows, size_t cols, const float* x, size_t x_stride,
+               size_t n_tokens, float* y, size_t y_stride) noexcept {
+  dense(w, rows, cols, x, x_stride, n_tokens, y, y_stride);
+}
+
+// ------------------------------------------------------------------- ternary weights, float rows
+
+/// One panel and `Tokens` tokens. A lane is a row here: no sums across lanes.
+template <size_t Tokens>
+inline void ternary_panel_f32(const uint8_t* panel, size_t cols, const float* x, size_t x_stride,
+                              const float* row_scales, size_t rows, float* y, size_t y_stride) {
+  floats sums[Tokens][2][n_parts] = {}; // of even and of odd columns
+  for (size_t c = 0; c < cols; ++c) {
+    const uint8_t* line = panel + c / 16 * 64;
+    const auto shift = static_cast<uint32_t>(8 * (c % 4) + 2 * (c % 16 / 4));
+    for (size_t p = 0; p < n_parts; ++p) {
+      const words codes = (load<words>(line + 4 * p * width) >> shift) & 3;
+      const floats weights = __builtin_convertvector((ints)codes - 1, floats);
+      for (size_t t = 0; t < Tokens; ++t)
+        sums[t][c % 2][p] += weights * x[t * x_stride + c];
+    }
+  }
+  for (size_t t = 0; t < Tokens; ++t) {
+    float lane[lanes];
+    for (size_t p = 0; p < n_parts; ++p)
+      store(lane + p * width, sums[t][0][p] + sums[t][1][p]);
+    for (size_t r = 0; r < rows; ++r)
+      y[t * y_stride + r] = lane[r] * row_scales[r];
+  }
+}
+
+void ternary_gemm_f32(const uint8_t* panels, size_t rows, size_t cols, const float* x,
+                      size_t x_stride, size_t n_tokens, const float* row_scales, float* y,
+                      size_t y_stride) noexcept {
+  constexpr size_t at_once = width == 16 ? 4 : width == 8 ? 2 : 1;
+  const size_t panel_bytes = (cols + 127) / 128 * 128 * 4;
+  for (size_t r = 0; r < rows; r += 16, panels += panel_bytes) {
+    const size_t left = rows - r < 16 ? rows - r : 16;
+    size_t n = 0;
+    for (; n + at_once <= n_tokens; n += at_once)
+      ternary_panel_f32<at_once>(panels, cols, x + n * x_stride, x_stride, row_scales + r, left,
+                                 y + n * y_stride + r, y_stride);
+    for (; n < n_tokens; ++n)
+      ternary_panel_f32<1>(panels, cols, x + n * x_stride, x_stride, row_scales + r, left,
+                           y + n * y_stride + r, y_stride);
+  }
+}
+
+// ------------------------------------------------------------------------ quantize and rescale
+
+void rescale(const int32_t* acc, size_t acc_stride, size_t n_tokens, size_t rows,
+             const float* row_scales, const float* x_scales, float* y, size_t y_stride) noexcept {
+  for (size_t n = 0; n < n_tokens; ++n) {
+    const float back = 1.0f / x_scales[n];
+    for (size_t r = 0; r < rows; ++r)
+      y[n * y_stride + r] = static_cast<float>(acc[n * acc_stride + r]) * (row_scales[r] * back);
+  }
+}
+
+/// The largest |x| as bits: for magnitudes the order of bits is the order of values, and NaN comes
+/// after infinity, so that nothing is lost whatever the order of comparison.
+inline int32_t largest_magnitude_bits(const float* x, size_t cols) {
+  ints most = {};
+  size_t c = 0;
+  for (; c + width <= cols; c += width) {
+    const ints bits = load<ints>(x + c) & 0x7fffffff;
+    most = bits > most ? bits : most;
+  }
+  int32_t result = 0;
+  for (size_t i = 0; i < width; ++i)
+    result = most[i] > result ? most[i] : result;
+  for (; c < cols; ++c) {
+    int32_t bits;
+    __builtin_memcpy(&bits, x + c, sizeof bits);
+    bits &= 0x7fffffff;
+    result = bits > result ? bits : result;
+  }
+  return result;
+}
+
+/// Adding 1.5 * 2^23 rounds to a whole number, half to even, and leaves it in the low bits. With
+/// |x * s| <= 127 * (1 + 2^-23) the result is within -127…127: -128 never comes.
+inline ints rounded(floats v) { return as_ints(v + 12582912.0f) - 0x4b400000; }
+
+quantized_row quantize_absmax(const float* x, size_t cols, size_t cols_padded, int8_t* q) noexcept {
+  const int32_t bits = largest_magnitude_bits(x, cols);
+  if (bits >= 0x7f800000) {
+    __builtin_memset(q, 0, cols_padded);
+    return {__builtin_nanf(""), 0};
+  }
+  float largest;
+  __builtin_memcpy(&largest, &bits, sizeof largest);
+  const float scale = 127.0f / (largest > 1e-5f ? largest : 1e-5f);
+
+  typedef int8_t codes __attribute__((vector_size(BITNETD_FLOAT_WIDTH)));
+  ints sums = {};
+  size_t c = 0;
+  for (; c + width <= cols; c += width) {
+    const ints whole = rounded(load<floats>(x + c) * scale);
+    store(q + c, __builtin_convertvector(whole, codes));
+    sums += whole;
+  }
+  if (c < cols) {
+    float tail[width] = {};
+    __builtin_memcpy(tail, x + c, (cols - c) * sizeof(float));
+    const ints whole = rounded(load<floats>(tail) * scale);
+    sums += whole;
+    for (size_t i = 0; c < cols; ++c, ++i)
+      q[c] = static_cast<int8_t>(whole[i]);
+  }
+  __builtin_memset(q + cols, 0, cols_padded - cols);
+  int32_t sum = 0;
+  for (size_t i = 0; i < width; ++i)
+    sum += sums[i];
+  return {scale, sum};
+}
+
+// ------------------------------------------------------------------------------ norm, activation
+
+void rms_norm(const float* x, size_t cols, const float* weight, float eps, float* out) noexcept {
+  constexpr size_t step = width / 2;
+  doubles sums[lanes / step] = {};
+  size_t c = 0;
+  for (; c + lanes <= cols; c += lanes)
+    for (size_t p = 0; p < lanes / step; ++p) {
+      const doubles v = __builtin_convertvector(load<half_floats>(x + c + p * step), doubles);
+      sums[p] += v * v;
+    }
+  alignas(64) double lane[lanes];
+  for (size_t p = 0; p < lanes / step; ++p)
+    store(lane + p * step, sums[p]);
+  for (size_t i = 0; c + i < cols; ++i)
+    lane[i] += static_cast<double>(x[c + i]) * static_cast<double>(x[c + i]);
+  const double mean = tree_sum(lane) / static_cast<double>(cols);
+  const auto factor = static_cast<float>(1.0 / __builtin_sqrt(mean + static_cast<double>(eps)));
+  for (size_t i = 0; i < cols; ++i)
+    out[i] = x[i] * factor * weight[i];
+}
+
+/// Runs `f(gate) * up` over whole vectors, and over the rest in one filled up with zeros.
+template <class F>
+inline void gated(const float* gate, const float* up, size_t n, float* out, F f) {
+  size_t i = 0;
+  for (; i + width <= n; i += width)
+    store(out + i, f(load<floats>(gate + i)) * load<floats>(up + i));
+  if (i == n)
+    return;
+  float g[width] = {}, u[width] = {};
+  __builtin_memcpy(g, gate + i, (n - i) * sizeof(float));
+  __builtin_memcpy(u, up + i, (n - i) * sizeof(float));
+  store(g, f(load<floats>(g)) * load<floats>(u));
+  __builtin_memcpy(out + i, g, (n - i) * sizeof(float));
+}
+
+void squared_relu(const float* gate, const float* up, size_t n, float* out) noexcept {
+  gated(gate, up, n, out, [](floats g) {
+    const floats positive = g < 0.0f ? floats{} : g; // this way round NaN stays NaN
+    return positive * positive;
+  });
+}
+
+void silu(const float* gate, const float* up, size_t n, float* out) noexcept {
+  gated(gate, up, n, out, [](floats g) { return g / (exponential(-g) + 1.0f); });
+}
+
+void to_half(const float* x, size_t n, uint16_t* out) noexcept {
+  size_t i = 0;
+#if BITNETD_FLOAT_WIDTH > 4
+  for (; i + 8 <= n; i += 8)
+    _mm_storeu_si128((__m128i*)(out + i), _mm256_cvtps_ph(_mm256_loadu_ps(x + i), 0));
+#endif
+  for (; i < n; ++i) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, x + i, sizeof bits);
+    const uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+    uint32_t half;
+    if (magnitude > 0x7f800000) { // NaN: made quiet, as the hardware does
+      half = 0x7e00 | (magnitude >> 13 & 0x3ff);
+    } else if (magnitude >= 0x477ff000) { // rounds to 65536 or more
+      half = 0x7c00;
+    } else if (magnitude >= 0x38800000) { // normal: rebias, round on bit 13
+      half = (magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13;
+    } else { // subnormal: adding 0.5 leaves the 2^-24ths, rounded to even, in the low bits
+      float value;
+      __builtin_memcpy(&value, &magnitude, sizeof value);
+      value += 0.5f;
+      __builtin_memcpy(&half, &value, sizeof half);
+      half -= 0x3f000000;
+    }
+    out[i] = static_cast<uint16_t>(sign | half);
+  }
+}
+
+// -------------------------------------------------------------------------------------- attention
+
+constexpr size_t page_positions = 32;
+/// Queries that share one pass over keys and values, and positions (values: dimensions) at a time.
+constexpr size_t tile_queries = width == 16 ? 4 : width == 8 ? 2 : 1;
+constexpr size_t tile_vectors = 2;
+
+/// Scores of `Queries` queries with all positions of one page. Even and odd dimensions are summed
+/// apart, in ascending order.
+template <size_t Queries, class T>
+inline void page_scores(const float* const* queries, size_t head_dim, const T* keys, float scale,
+                        float (*scores)[attention_part_positions], size_t first) {
+  for (size_t at = 0; at < page_positions; at += tile_vectors * width) {
+    floats sums[2][Queries][tile_vectors] = {};
+    const auto add = [&](size_t d, size_t chain) __attribute__((always_inline)) {
+      for (size_t v = 0; v < tile_vectors; ++v) {
+        const floats k = load_floats(keys + d * page_positions + at + v * width);
+        for (size_t q = 0; q < Queries; ++q)
+          sums[chain][q][v] += k * queries[q][d];
+      }
+    };
+    size_t d = 0;
+    for (; d + 2 <= head_dim; d += 2) {
+      add(d, 0);
+      add(d + 1, 1);
+    }
+    if (d < head_dim)
+      add(d, 0);
+    for (size_t q = 0; q < Queries; ++q)
+      for (size_t v = 0; v < tile_vectors; ++v)
+        store(scores[q] + first + at + v * width, (sums[0][q][v] + sums[1][q][v]) * scale);
+  }
+}
+
+/// Turns the first `n` scores of one query into exp(score - max); returns max and sum.
+inline void part_softmax(float* scores, size_t n, float& max, float& sum) {
+  const size_t end = (n + lanes - 1) / lanes * lanes;
+  for (size_t i = n; i < end; ++i)
+    scores[i] = -__builtin_inff();
+  max = scores[0];
+  for (size_t i = 1; i < n; ++i)
+    max = scores[i] > max ? scores[i] : max;
+  float_sums sums = {};
+  for (size_t i = 0; i < end; i += lanes)
+    for (size_t p = 0; p < n_parts; ++p) {
+      const floats e = exponential(load<floats>(scores + i + p * width) - max);
+      store(scores + i + p * width, e);
+      sums.part[p] += e;
+    }
+  sum = sum_of(sums);
+}
+
+/// out[q][d] += sum over positions [from, to) of weight * value, positions in ascending order.
+template <size_t Queries, class T>
+inline void add_values(const void* const* pages, size_t head_dim,
+                       const float (*weights)[attention_part_positions], size_t from, size_t to,
+                       float* const* out) {
+  const auto row_of = [&](size_t j) __attribute__((always_inline)) {
+    return static_cast<const T*>(pages[j / page_positions]) + j % page_positions * head_dim;
+  };
+  constexpr size_t group = tile_vectors * width;
+  size_t d = 0;
+  for (; d + group <= head_dim; d += group) {
+    floats sums[Queries][tile_vectors];
+    for (size_t q = 0; q < Queries; ++q)
+      for (size_t v = 0; v < tile_vectors; ++v)
+        sums[q][v] = load<floats>(out[q] + d + v * width);
+    for (size_t j = from; j < to; ++j) {
+      const T* row = row_of(j) + d;
+      for (size_t v = 0; v < tile_vectors; ++v) {
+        const floats value = load_floats(row + v * width);
+        for (size_t q = 0; q < Queries; ++q)
+          sums[q][v] += value * weights[q][j];
+      }
+    }
+    for (size_t q = 0; q < Queries; ++q)
+      for (size_t v = 0; v < tile_vectors; ++v)
+        store(out[q] + d + v * width, sums[q][v]);
+  }
+  for (; d < head_dim; ++d)
+    for (size_t q = 0; q < Queries; ++q) {
+      float sum = out[q][d];
+      for (size_t j = from; j < to; ++j)
+        sum += to_float(row_of(j)[d]) * weights[q][j];
+      out[q][d] = sum;
+    }
+}
+
+template <size_t Queries, class T> inline void attend(const attention_part& part, size_t first) {
+  alignas(64) float scores[Queries][attention_part_positions];
+  const auto* queries = part.queries + first;
+  const auto* n_visible = part.n_visible + first;
+  size_t most = 0, least = attention_part_positions;
+  for (size_t q = 0; q < Queries; ++q) {
+    most = n_visible[q] > most ? n_visible[q] : most;
+    least = n_visible[q] < least ? n_visible[q] : least;
+  }
+  for (size_t j = 0; j < most; j += page_positions)
+    page_scores<Queries>(queries, part.head_dim,
+                         static_cast<const T*>(part.keys[j / page_positions]), part.scale, scores,
+                         j);
+  for (size_t q = 0; q < Queries; ++q) {
+    part.sum[first + q] = 0;
+    if (n_visible[q] > 0)
+      part_softmax(scores[q], n_visible[q], part.max[first + q], part.sum[first + q]);
+    __builtin_memset(part.out[first + q], 0, part.head_dim * sizeof(float));
+  }
+  // What all of them see in one pass; the rest one by one, so that nothing a query may not see
+  // (a NaN, for one) can touch its sums.
+  add_values<Queries, T>(part.values, part.head_dim, scores, 0, least, part.out + first);
+  for (size_t q = 0; q < Queries; ++q)
+    if (n_visible[q] > least)
+      add_values<1, T>(part.values, part.head_dim, scores + q, least, n_visible[q],
+                       part.out + first + q);
+}
+
+template <class T> inline void attention_all(const attention_part& part) {
+  size_t first = 0;
+  for (; first + tile_queries <= part.n_queries; first += tile_queries)
+    attend<tile_queries, T>(part, first);
+  for (; first < part.n_queries; ++first)
+    attend<1, T>(part, first);
+}
+
+void attention_f32(const attention_part& part) noexcept { attention_all<float>(part); }
+void attention_f16(const attention_part& part) noexcept { attention_all<uint16_t>(part); }
+
+void attention_merge(float* max, float* sum, float* out, float part_max, float part_sum,
+                     const float* part_out, size_t head_dim) noexcept {
+  const float top = part_max > *max ? part_max : *max;
+  const floats factors = exponential(floats{*max - top, part_max - top});
+  const float old_factor = factors[0], new_factor = factors[1];
+  for (size_t d = 0; d < head_dim; ++d)
+    out[d] = out[d] * old_factor + part_out[d] * new_factor;
+  *sum = *sum * old_factor + part_sum * new_factor;
+  *max = top;
+}
+
+/// All of them, beside the one kernel that every instruction set writes its own way.
+constexpr kernel_functions float_kernels(ternary_gemm_fn* ternary_gemm) {
+  return {ternary_gemm,    rescale,       ternary_gemm_f32, dense_f32, dense_f16,
+          quantize_absmax, rms_norm,      squared_relu,     silu,      to_half,
+          attention_f32,   attention_f16, attention_merge};
+}
+
+} // namespace
+} // namespace bitnetd::engine

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Vectors of BITNETD_FLOAT_WIDTH floats (4, 8 or 16: what the including file's flags have) in GCC's
+// vector extension, and sixteen-lane sums of them. Everything is static: each instruction set has
+// its own copy. C headers and intrinsics only.
+#include <stddef.h>
+#include <stdint.h>
+
+#if BITNETD_FLOAT_WIDTH > 4
+#include <immintrin.h>
+#endif
+
+namespace bitnetd::engine {
+namespace {
+
+constexpr size_t width = BITNETD_FLOAT_WIDTH;
+constexpr size_t lanes = 16;
+constexpr size_t n_parts = lanes / width;
+
+typedef float floats __attribute__((vector_size(4 * BITNETD_FLOAT_WIDTH)));
+typedef int32_t ints __attribute__((vector_size(4 * BITNETD_FLOAT_WIDTH)));
+typedef uint32_t words __attribute__((vector_size(4 * BITNETD_FLOAT_WIDTH)));
+typedef float half_floats __attribute__((vector_size(2 * BITNETD_FLOAT_WIDTH)));
+typedef double doubles __attribute__((vector_size(4 * BITNETD_FLOAT_WIDTH)));
+
+template <class V, class T> inline __attribute__((always_inline)) V load(const T* from) {
+  V v;
+  __builtin_memcpy(&v, from, sizeof v);
+  return v;
+}
+
+template <class V, class T> inline __attribute__((always_inline)) void store(T* to, V v) {
+  __builtin_memcpy(to, &v, sizeof v);
+}
+
+inline __attribute__((always_inline)) floats as_floats(ints v) { return (floats)v; }
+inline __attribute__((always_inline)) ints as_ints(floats v) { return (ints)v; }
+
+/// Loads `width` values as floats; halves are widened exactly.
+inline __attribute__((always_inline)) floats load_floats(const float* from) {
+  return load<floats>(from);
+}
+
+inline __attribute__((always_inline)) floats load_floats(const uint16_t* from) {
+#if BITNETD_FLOAT_WIDTH == 16
+  return (floats)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)from));
+#elif BITNETD_FLOAT_WIDTH == 8
+  return (floats)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)from));
+#else
+  // A half's exponent and mantissa, moved into a float's, are the value times 2^-112; the product
+  // is exact, subnormal halves included. The largest exponent means infinity or NaN.
+  const ints half = {from[0], from[1], from[2], from[3]};
+  const ints magnitude = (half & 0x7fff) << 13;
+  const floats value = as_floats(magnitude) * 0x1p112f;
+  const ints special = (half & 0x7fff) >= 0x7c00;
+  return as_floats((as_ints(value) & ~special) | ((magnitude | 0x7f800000) & special) |
+                   ((half & 0x8000) << 16));
+#endif
+}
+
+inline float to_float(float x) { return x; }
+inline float to_float(uint16_t half) {
+  uint16_t group[width] = {half};
+  return load_floats(group)[0];
+}
+
+/// Sixteen running sums; value number c belongs to lane c % 16.
+struct float_sums {
+  floats part[n_parts];
+};
+
+/// The sum of sixteen lanes, always as the same tree.
+template <class T> inline T tree_sum(T* lane) {
+  for (size_t step = lanes / 2; step > 0; step /= 2)
+    for (size_t i = 0; i < step; ++i)
+      lane[i] += lane[i + step];
+  return lane[0];
+}
+
+inline float sum_of(const float_sums& sums) {
+  alignas(64) float lane[lanes];
+  for (size_t p = 0; p < n_parts; ++p)
+    store(lane + p * width, sums.part[p]);
+  return tree_sum(lane);
+}
+
+/// e^x to 2 units in the last place for x <= 88; 0 below -87.3; NaN stays NaN.
+/// x = n ln 2 + r with |r| <= ln 2 / 2, ln 2 in two pieces so that r is exact to the last bit; then
+/// a polynomial for e^r (minimax on that interval, degree 6) and 2^n by the exponent field. Our
+/// own, because a library's exp differs in its last bit from machine to machine.
+inline __attribute__((always_inline)) floats exponential(floats x) {
+  const floats clamped = x > 88.0f ? 88.0f - floats{} : x;
+  const floats shifted = clamped * 1.44269504f + 12582912.0f; // 1.5 * 2^23: rounds to whole numbers
+  const floats n = shifted - 12582912.0f;
+  const floats r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f;
+  floats p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  const floats power = p * (r * r) + r + 1.0f;
+  const ints exponent = ((as_ints(shifted) - 0x4b400000) + 127) << 23;
+  const floats result = power * as_floats(exponent);
+  return x < -87.3f ? floats{} : result;
+}
+
+} // namespace
+} // namespace bitnetd::engine

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Included by the files that are compiled for one instruction set: C headers only.
+#include <stddef.h>
+#include <stdint.h>
+
+namespace bitnetd::engine {
+
+/// Ternary matrix times int8 vectors, the inner loop of every BitLinear layer.
+///
+///   acc[n][r] = sum_c t[r][c] * x[n][c]
+///
+/// Shapes   panels: `rows` rows in the packed layout of ternary_layout.h, from a panel's start;
+///          x [n_tokens, x_stride], x_sums [n_tokens] the sums of their rows;
+///          acc [n_tokens, acc_stride], columns 0…rows-1 are written.
+/// Requires cols padded to 128 with zero activations, cols < 2^24.
+/// Errors   none. Sums are exact in int32 for any int8 input, -128 included: all variants agree bit
+///          for bit. A row is read from memory once, however many tokens there are.
+/// Source   Ma et al. 2024, arXiv:2402.17764, section 2.
+using ternary_gemm_fn = void(const uint8_t* panels, size_t rows, size_t cols, const int8_t* x,
+                             size_t x_stride, const int32_t* x_sums, size_t n_tokens, int32_t* acc,
+                             size_t acc_stride) noexcept;
+
+/// From integer sums to values: y[n][r] = acc[n][r] * (row_scales[r] * (1 / x_scales[n])).
+/// Shapes   acc [n_tokens, acc_stride]; row_scales [rows]; y [n_tokens, y_stride].
+using rescale_fn = void(const int32_t* acc, size_t acc_stride, size_t n_tokens, size_t rows,
+                        const float* row_scales, const float* x_scales, float* y,
+                        size_t y_stride) noexcept;
+
+/// Ternary matrix times float vectors, for models whose activations are not quantized.
+///
+///   y[n][r] = (sum_c t[r][c] * x[n][c]) * row_scales[r]
+///
+/// Shapes   panels as above; x [n_tokens, x_stride], columns 0…cols-1 are read; row_scales [rows];
+///          y [n_tokens, y_stride], columns 0…rows-1 are written.
+/// Even and odd columns are summed apart, in ascending order.
+using ternary_gemm_f32_fn = void(const uint8_t* panels, size_t rows, size_t cols, const float* x,
+                                 size_t x_stride, size_t n_tokens, const float* row_scales,
+                                 float* y, size_t y_stride) noexcept;
+
+/// Dense dot products, used for the head and for layers that a file keeps in higher precision.
+///
+///   y[n][r] = sum_c w[r][c] * x[n][c]
+///
+/// Shapes   w [rows, cols] floats or halves, row-major, any cols; x [n_tokens, x_stride];
+///          y [n_tokens, y_stride], columns 0…rows-1 are written.
+/// Column c goes to lane c % 16; lanes are added as a tree: +8, +4, +2, +1.
+using dense_f32_fn = void(const float* w, size_t rows, size_t cols, const float* x, size_t x_stride,
+                          size_t n_tokens, float* y, size_t y_stride) noexcept;
+using dense_f16_fn = void(const uint16_t* w, size_t rows, size_t cols, const float* x,
+                          size_t x_stride, size_t n_tokens, float* y, size_t y_stride) noexcept;
+
+/// What quantizing one row gave beside the codes.
+struct quantized_row {
+  float scale; ///< s = 127 / max(max|x|, 1e-5); NaN when x is not finite
+  int32_t sum; ///< of the codes
+};
+
+/// Per-token int8 quantization by absolute maximum: q = round_half_even(x * s), within -127…127.
+/// `q` is padded with zeros to cols_padded. A row with NaN or infinity gives zeros and scale NaN.
+using quantize_absmax_fn = quantized_row(const float* x, size_t cols, size_t cols_padded,
+                                         int8_t* q) noexcept;
+
+/// out = x / sqrt(mean(x^2) + eps) * weight, one row; the mean in double, in 16 lanes as above.
+/// `out` may be `x`.
+using rms_norm_fn = void(const float* x, size_t cols, const float* weight, float eps,
+                         float* out) noexcept;
+
+/// One of the gated activations, element by element: out = f(gate) * up. `out` may be an operand.
+using gated_fn = void(const float* gate, const float* up, size_t n, float* out) noexcept;
+
+/// Floats to IEEE halves, round to nearest even.
+using to_half_fn = void(const float* x, size_t n, uint16_t* out) noexcept;
+
+/// Most positions of one attention part: 8 pages of 32.
+constexpr size_t attention_part_positions = 256;
+
+/// Attention of a few queries that read one KV head, over up to 256 neighbouring positions.
+struct attention_part {
+  const float* const* queries; ///< [n_queries] of head_dim values
+  const size_t* n_visible; ///< [n_queries]: query i sees the first n_visible[i] <= 256 positions
+  size_t n_queries, head_dim;
+  const void* const* keys;   ///< one per page of 32 positions: [head_dim][32] floats or halves
+  const void* const* values; ///< one per page: [32][head_dim]
+  float scale;               ///< on q . k
+  float* max;                ///< [n_queries] out: largest scaled score; untouched if none is seen
+  float* sum;                ///< [n_queries] out: sum of exp(score - max); 0 if none is seen
+  float* const* out; ///< [n_queries] of head_dim: sum of exp(score - max) * value, not divided
+};
+using attention_fn = void(const attention_part& part) noexcept;
+
+/// Adds a later part of the same query to an earlier one; out is divided by nobody yet.
+using attention_merge_fn = void(float* max, float* sum, float* out, float part_max, float part_sum,
+                                const float* part_out, size_t head_dim) noexcept;
+
+/// One complete set of kernels for one instruction set. Every entry is non-null.
+///
+/// All results are bit-equal across sets, floats too: every float kernel is one source
+/// (float_kernels.h) with 16 lanes whatever the vector width, products and sums rounded apart
+/// (no fused multiply-add: it does not exist on every x86-64, and in software it is slow), and
+/// its own exponential. A sequence may move between machines and keep its bits.
+struct kernel_functions {
+  ternary_gemm_fn* ternary_gemm;
+  rescale_fn* rescale;
+  ternary_gemm_f32_fn* ternary_gemm_f32;
+  dense_f32_fn* dense_f32;
+  dense_f16_fn* dense_f16;
+  quantize_absmax_fn* quantize_absmax;
+  rms_norm_fn* rms_norm;
+  gated_fn* squared_relu;
+  gated_fn* silu;
+  to_half_fn* to_half;
+  attention_fn* attention_f32;
+  attention_fn* attention_f16;
+  attention_merge_fn* attention_merge;
+};
+
+extern const kernel_functions scalar_functions;
+extern const kernel_functions avx2_functions;        ///< AVX2, FMA and F16C in the flags
+extern const kernel_functions avx512_vnni_functions; ///< AVX-512 F, BW, DQ, VL, VNNI
+
+} // namespace bitnetd::engine

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+#include "engine/kernels/kernel_table.h"
+
+namespace bitnetd::engine {
+
+namespace {
+
+#ifdef BITNETD_HAVE_X86_KERNELS
+bool has_avx2() noexcept {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("f16c");
+}
+
+bool has_avx512_vnni() noexcept {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512vnni");
+}
+#endif
+
+} // namespace
+
+// A function-local table: the functions' own constants are initialised by then, whichever file the
+// linker put first.
+std::span<const kernel_table> all_kernels() noexcept {
+  static const kernel_table tables[] = {
+      {scalar_functions, "scalar", []() noexcept { return true; }},
+#ifdef BITNETD_HAVE_X86_KERNELS
+      {avx2_functions, "avx2", has_avx2},
+      {avx512_vnni_functions, "avx512_vnni", has_avx512_vnni},
+#endif
+  };
+  return tables;
+}
+
+const kernel_table& best_kernels() noexcept {
+  const auto tables = all_kernels();
+  auto best = tables.size() - 1;
+  while (!tables[best].supported()) // the first always is
+    --best;
+  return tables[best];
+}
+
+const kernel_table* find_kernels(std::string_view name) noexcept {
+  if (name == "auto")
+    return &best_kernels();
+  for (const auto& table : all_kernels())
+    if (table.name == name && table.supported())
+      return &table;
+  return nullptr;
+}
+
+} // namespace bitnetd::engine

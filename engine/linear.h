@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "engine/compute.h"
+#include "engine/model.h"
+#include "engine/telemetry.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace bitnetd::engine {
+
+/// The rows that enter one or several linear layers (q, k and v share one, and so do gate and up).
+/// Under `absmax` they are quantized once, by whoever asks first. Buffers are kept and reused: one
+/// object serves all layers of a step. Not thread-safe: one owner.
+class linear_input {
+public:
+  /// Takes rows [n_rows, cols], contiguous, and forgets what was there before. The floats are not
+  /// copied: they must stay as they are until the next assign().
+  void assign(std::span<const float> rows, std::size_t n_rows, std::size_t cols,
+              activation_quantization mode);
+
+  /// Quantizes the rows if `absmax` is asked and it has not been done since assign(); nothing
+  /// otherwise. linear::apply calls it; call it yourself only to measure it apart.
+  ///
+  ///   s = 127 / max(max|x|, 1e-5);  q = round_half_even(x * s)          per row
+  ///
+  /// A row with NaN or infinity becomes zeros with s = NaN, so that what is computed from it is
+  /// NaN and the sampler can say `numeric`.
+  void quantize(const compute_context& on);
+
+  [[nodiscard]] std::size_t n_rows() const noexcept { return n_rows_; }
+  [[nodiscard]] std::size_t cols() const noexcept { return cols_; }
+  [[nodiscard]] activation_quantization mode() const noexcept { return mode_; }
+
+  // The forms that layers and tests read. int8 rows: after quantize() under `absmax` only.
+  /// Int8 rows [n_rows, code_stride()], padded with zeros.
+  [[nodiscard]] const std::int8_t* codes() const noexcept { return codes_.data(); }
+  [[nodiscard]] std::size_t code_stride() const noexcept;
+  [[nodiscard]] const float* scales() const noexcept { return scales_.data(); } ///< s, [n_rows]
+  /// Sum of each row's int8 values, [n_rows]: what the kernels take off for coding t as t + 1.
+  [[nodiscard]] const std::int32_t* sums() const noexcept { return sums_.data(); }
+  /// The floats that a dense layer multiplies, [n_rows, cols]: the rows themselves, or q / s under
+  /// `absmax`.
+  [[nodiscard]] const float* values(const compute_context& on);
+
+private:
+  std::span<const float> rows_;
+  std::size_t n_rows_ = 0, cols_ = 0;
+  activation_quantization mode_ = activation_quantization::none;
+  bool quantized_ = false, restored_ = false;
+  std::vector<std::int8_t> codes_;
+  std::vector<float> scales_, values_;
+  std::vector<std::int32_t> sums_;
+};
+
+/// One weight matrix [rows, cols] in the form in which it is multiplied: ternary (packed, with one
+/// scale per row) or dense (f32 or f16, row-major). Immutable; movable, not copyable; any number of
+/// threads may apply it at once.
+///
+///   ternary, absmax   y[n][r] = (sum_c t[r][c] * q[n][c]) * row_scale[r] / s[n]      exact int32
+///   ternary, none     y[n][r] = (sum_c t[r][c] * x[n][c]) * row_scale[r]
+///   dense, absmax     y[n][r] = sum_c w[r][c] * (q[n][c] / s[n])
+///   dense, none       y[n][r] = sum_c w[r][c] * x[n][c]
+///
+/// Every y is computed in one fixed order: it does not depend on the other rows of the input, on
+/// threads, or on the instruction set.
+class linear {
+public:
+  linear() = default; ///< no matrix: rows() == 0
+
+  /// `packed` in the layout of ternary_layout.h, packed_bytes(rows, cols) long; `row_scales`
+  /// [rows], or one element for all rows; `zero_weights` as pack_ternary counted them.
+  static linear ternary(std::size_t rows, std::size_t cols, node_memory packed,
+                        std::span<const float> row_scales, std::uint64_t zero_weights);
+  /// `values` holds [rows, cols] floats, row-major.
+  static linear dense_f32(std::size_t rows, std::size_t cols, node_memory values);
+  /// `values` holds [rows, cols] IEEE halves, row-major.
+  static linear dense_f16(std::size_t rows, std::size_t cols, node_memory values);
+
+  [[nodiscard]] std::size_t rows() const noexcept { return rows_; }
+  [[nodiscard]] std::size_t cols() const noexcept { return cols_; }
+  [[nodiscard]] bool is_ternary() const noexcept { return form_ == form::ternary; }
+  [[nodiscard]] std::size_t weight_bytes() const noexcept { return weights_.size(); }
+  [[nodiscard]] std::uint64_t zero_weights() const noexcept { return zero_weights_; }
+  /// Whether the memory could be bound to its node (or was not to be).
+  [[nodiscard]] bool bound() const noexcept { return weights_.bound(); }
+
+  /// Multiplies. Shapes: in [n, cols()]; out [n, rows()], contiguous, not overlapping the input.
+  /// Parallel over rows inside node.run. Requires in.cols() == cols(): asserted.
+  void apply(linear_input& in, std::span<float> out, const compute_context& on) const;
+
+  /// The weights of one row as floats (an embedding look-up), out [cols()].
+  void decode_row(std::size_t row, std::span<float> out) const;
+
+  /// Adds what apply() costs on `n` rows: bytes, additions, multiplications, zero additions.
+  /// Time is the caller's to measure.
+  void add_cost(std::size_t n, operation_cost& cost) const noexcept;
+
+private:
+  enum class form { ternary, f32, f16 };
+  void multiply_integers(const linear_input& in, std::size_t from, std::size_t to, float* out,
+                         const kernel_table& kernels) const;
+  void multiply_floats(const float* values, std::size_t n_tokens, std::size_t from, std::size_t to,
+                       float* out, const kernel_table& kernels) const;
+
+  form form_ = form::f32;
+  std::size_t rows_ = 0, cols_ = 0;
+  std::uint64_t zero_weights_ = 0;
+  node_memory weights_;
+  std::vector<float> row_scales_; ///< ternary: [rows]
+};
+
+} // namespace bitnetd::engine

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+#include "engine/gguf.h"
+#include "engine/kernels/ternary_layout.h"
+#include "engine/model_builder.h"
+#include "engine/printable.h"
+#include "engine/quantizer.h"
+#include "engine/unaligned.h"
+#include "engine/weights_layout.h"
+
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+#include <cmath>
+#include <new>
+#include <unordered_map>
+
+namespace bitnetd::engine {
+
+namespace {
+
+/// A matrix with values {-1, 0, +1} times one factor per row.
+struct ternary_rows {
+  std::vector<std::int8_t> codes; ///< [rows, cols]
+  std::vector<float> row_scales;  ///< [rows]
+};
+
+/// Reads every tensor once and puts it, repacked, into the weights of each node.
+class weights_loader {
+public:
+  weights_loader(const gguf_file& file, model_builder& builder,
+                 const std::vector<node_description>& nodes)
+      : file_{file}, builder_{builder}, nodes_{nodes} {
+    for (std::size_t i = 0; i < nodes.size(); ++i)
+      per_node_.emplace_back(std::make_shared<weights>())->layers.resize(builder.shape().n_layer);
+    read_output_scales();
+  }
+
+  std::vector<std::shared_ptr<const weights>> load() {
+    // Tensors are independent; their places are all there already.
+    tbb::parallel_for(std::size_t{0}, file_.tensors().size(), [&](std::size_t i) {
+      try {
+        load_tensor(i);
+      } catch (const std::bad_alloc&) {
+        throw load_error{place_of(file_.tensors()[i]) +
+                         ": not enough memory; free some or choose a smaller model"};
+      }
+    });
+    return {per_node_.begin(), per_node_.end()};
+  }
+
+private:
+  [[nodiscard]] std::string place_of(const gguf_tensor& tensor) const {
+    return file_.path().string() + ": tensor " + printable(tensor.name);
+  }
+
+  /// Older conversions of architecture `bitnet` store ±1 and the factor apart, as
+  /// "blk.0.attn_q.scale".
+  void read_output_scales() {
+    for (const auto& tensor : file_.tensors())
+      if (tensor.name.ends_with(".scale")) {
+        float factor = 0;
+        file_.read(tensor, 0, std::as_writable_bytes(std::span{&factor, 1}));
+        const auto stem = tensor.name.substr(0, tensor.name.size() - 5);
+        output_scales_[stem + "weight"] = factor;
+      }
+  }
+
+  void load_tensor(std::size_t index) {
+    const auto& tensor = file_.tensors()[index];
+    node_memory raw{tensor.bytes, nodes_.empty() ? std::nullopt : nodes_.front().memory_node};
+    const std::span bytes{raw.data(), tensor.bytes};
+    file_.read(tensor, 0, bytes);
+    builder_.tensor_read(index, check_payload(file_, tensor, bytes));
+    if (nodes_.empty() || tensor.name.ends_with(".scale"))
+      return;
+    if (per_node_.front()->find_place(tensor.name).norm != nullptr)
+      put_norm(tensor, bytes);
+    else if (auto rows = ternary_form(tensor, bytes))
+      put_ternary(tensor, *std::move(rows));
+    else
+      put_dense(tensor, std::move(raw));
+  }
+
+  void put_norm(const gguf_tensor& tensor, std::span<const std::byte> raw) {
+    std::vector<float> values(tensor.cols());
+    decode_rows(tensor.type, raw, 1, tensor.cols(), 0, 1, values.data());
+    for (auto& node : per_node_)
+      *node->find_place(tensor.name).norm = values;
+  }
+
+  /// The tensor as ternary rows, if that is what it holds: in a ternary type, or, for projections,
+  /// in any other.
+  [[nodiscard]] std::optional<ternary_rows> ternary_form(const gguf_tensor& tensor,
+                                                         std::span<const std::byte> raw) const {
+    auto out = info(tensor.type).ternary         ? ternary_as_stored(tensor, raw)
+               : tensor.name.starts_with("blk.") ? ternary_in_disguise(tensor, raw)
+                                                 : std::nullopt;
+    if (out)
+      for (auto& scale : out->row_scales)
+        scale = finite(tensor, scale * output_scale(tensor));
+    return out;
+  }
+
+  [[nodiscard]] std::optional<ternary_rows>
+  ternary_as_stored(const gguf_tensor& tensor, std::span<const std::byte> raw) const {
+    const auto rows = tensor.rows(), cols = tensor.cols();
+    ternary_rows out{std::vector<std::int8_t>(rows * cols), std::vector<float>(rows)};
+    switch (decode_ternary(tensor.type, raw, rows, cols, out.codes.data(), out.row_scales.data())) {
+    case ternary_error::no_error:
+      return out;
+    case ternary_error::mixed_scales: // a factor per block: the values are kept as floats
+      return {};
+    default:
+      throw load_error{place_of(tensor) + ": its ternary codes or scales are invalid"};
+    }
+  }
+
+  /// A dense matrix of which every row is {-a, 0, +a}.
+  [[nodiscard]] static std::optional<ternary_rows>
+  ternary_in_disguise(const gguf_tensor& tensor, std::span<const std::byte> raw) {
+    const auto rows = tensor.rows(), cols = tensor.cols();
+    ternary_rows out;
+    std::vector<float> values(cols);
+    for (std::uint64_t row = 0; row < rows; ++row) {
+      decode_rows(tensor.type, raw, rows, cols, row, 1, values.data());
+      const auto scale = dense_is_ternary(values);
+      if (!scale)
+        return {};
+      out.row_scales.push_back(*scale);
+      for (const float value : values)
+        out.codes.push_back(static_cast<std::int8_t>((value > 0) - (value < 0)));
+    }
+    return out;
+  }
+
+  void put_ternary(const gguf_tensor& tensor, const ternary_rows& matrix) {
+    const auto rows = tensor.rows(), cols = tensor.cols();
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      node_memory packed{packed_bytes(rows, cols), nodes_[i].memory_node};
+      const auto zeros = pack_ternary(matrix.codes, rows, cols, 0, {packed.data(), packed.size()});
+      *per_node_[i]->find_place(tensor.name).matrix =
+          linear::ternary(rows, cols, std::move(packed), matrix.row_scales, zeros);
+    }
+  }
+
+  /// Keeps a dense matrix in halves where these hold every value exactly, else in floats. `raw` is
+  /// memory of the first node: a matrix that is stored as it is needed stays where it was read.
+  void put_dense(const gguf_tensor& tensor, node_memory raw) {
+    const auto count = tensor.rows() * tensor.cols();
+    const auto factor = output_scale(tensor);
+    bool halves = tensor.type == tensor_type::f16;
+    if (factor != 1.0f || (tensor.type != tensor_type::f16 && tensor.type != tensor_type::f32)) {
+      raw = decoded(tensor, raw, factor);
+      halves = false;
+    }
+    if (!halves)
+      if (auto narrowed = as_halves({reinterpret_cast<const float*>(raw.data()), count})) {
+        raw = *std::move(narrowed);
+        halves = true;
+      }
+    for (std::size_t i = nodes_.size(); i-- > 0;) { // the first node, last, takes `raw` itself
+      auto values = i > 0 ? copy(raw, nodes_[i].memory_node) : std::move(raw);
+      *per_node_[i]->find_place(tensor.name).matrix =
+          halves ? linear::dense_f16(tensor.rows(), tensor.cols(), std::move(values))
+                 : linear::dense_f32(tensor.rows(), tensor.cols(), std::move(values));
+    }
+  }
+
+  [[nodiscard]] node_memory decoded(const gguf_tensor& tensor, const node_memory& raw,
+                                    float factor) const {
+    const auto count = tensor.rows() * tensor.cols();
+    node_memory out{count * sizeof(float), nodes_.front().memory_node};
+    auto* values = reinterpret_cast<float*>(out.data());
+    decode_rows(tensor.type, {raw.data(), tensor.bytes}, tensor.rows(), tensor.cols(), 0,
+                tensor.rows(), values);
+    for (auto& value : std::span{values, count})
+      value = finite(tensor, value * factor);
+    return out;
+  }
+
+  [[nodiscard]] std::optional<node_memory> as_halves(std::span<const float> values) const {
+    const auto exact = [](float value) { return half_to_float(float_to_half(value)) == value; };
+    if (!std::ranges::all_of(values, exact))
+      return {};
+    node_memory out{values.size() * 2, nodes_.front().memory_node};
+    std::ranges::transform(values, reinterpret_cast<std::uint16_t*>(out.data()), float_to_half);
+    return out;
+  }
+
+  [[nodiscard]] static node_memory copy(const node_memory& from, std::optional<int> memory_node) {
+    node_memory out{from.size(), memory_node};
+    std::copy_n(from.data(), from.size(), out.data());
+    return out;
+  }
+
+  /// `value`, which must be finite: a product of finite factors need not be.
+  [[nodiscard]] float finite(const gguf_tensor& tensor, float value) const {
+    if (!std::isfinite(value))
+      throw load_error{place_of(tensor) + ": a value is not finite"};
+    return value;
+  }
+
+  [[nodiscard]] float output_scale(const gguf_tensor& tensor) const {
+    const auto found = output_scales_.find(tensor.name);
+    return found == output_scales_.end() ? 1.0f : found->second;
+  }
+
+  const gguf_file& file_;
+  model_builder& builder_;
+  const std::vector<node_description>& nodes_;
+  std::vector<std::shared_ptr<weights>> per_node_;
+  std::unordered_map<std::string, float> output_scales_;
+};
+
+} // namespace
+
+// The packed layout is the same for every instruction set: the kernels need not be asked.
+loaded_model load_model(const std::filesystem::path& path,
+                        const std::vector<node_description>& nodes, const kernel_table&,
+                        const load_options& options) {
+  const auto file = gguf_file::open(path);
+  model_builder builder{file, options};
+  auto per_node = weights_loader{file, builder, nodes}.load();
+  return {builder.finish(), std::move(per_node)};
+}
+
+} // namespace bitnetd::engine

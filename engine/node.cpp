@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT
+#include "engine/node.h"
+
+#include "engine/cpu_binding.h"
+
+#include <tbb/global_control.h>
+#include <tbb/info.h>
+#include <tbb/task_arena.h>
+#include <tbb/task_scheduler_observer.h>
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+#include <utility>
+
+namespace bitnetd::engine {
+
+namespace {
+
+/// Tells the CPU that this is a spin loop; after about 20 µs of it, gives way to other threads, so
+/// that a preempted partner or a busy neighbour gets the core.
+class backoff {
+public:
+  void wait() noexcept {
+    if (spins_ < 500) {
+      ++spins_;
+#if defined(__x86_64__)
+      __builtin_ia32_pause();
+#endif
+    } else {
+      std::this_thread::yield();
+    }
+  }
+
+private:
+  unsigned spins_ = 0;
+};
+
+/// Keeps the helper threads of an arena on the node's CPUs, a little behind everybody else.
+class helper_placement final : public tbb::task_scheduler_observer {
+public:
+  helper_placement(tbb::task_arena& arena, const std::vector<int>& cpus)
+      : tbb::task_scheduler_observer{arena}, cpus_{cpus} {
+    turns_.store(1, std::memory_order_release);
+    observe(true);
+  }
+  ~helper_placement() override {
+    observe(false); // waits for calls that are under way
+    turns_.load(std::memory_order_acquire);
+  }
+
+  void on_scheduler_entry(bool is_worker) override {
+    if (!is_worker || turns_.load(std::memory_order_acquire) == 0)
+      return;
+    bind_this_thread(cpus_);
+    lower_this_thread();
+    turns_.fetch_add(1, std::memory_order_acq_rel);
+  }
+
+private:
+  const std::vector<int> cpus_;
+  /// oneTBB orders these calls, but thread sanitizer does not see inside it: this it sees.
+  std::atomic<unsigned> turns_{0};
+};
+
+/// One operation at a time: chunks are claimed by counting `unclaimed` down.
+///
+/// A claim that succeeds always belongs to the operation that is current at that moment, and that
+/// operation cannot end before the claimed chunk is done; so `body` and `n_chunks`, written before
+/// `unclaimed` was raised, are safe to read after a claim, and only then.
+struct operation_board {
+  const std::function<void(std::size_t)>* body = nullptr;
+  std::size_t n_chunks = 0;
+  alignas(64) std::atomic<std::size_t> unclaimed{0};
+  alignas(64) std::atomic<std::size_t> done{0};
+
+  /// Runs one chunk, if there is one to claim.
+  bool run_one() {
+    auto left = unclaimed.load(std::memory_order_acquire);
+    do {
+      if (left == 0)
+        return false;
+    } while (!unclaimed.compare_exchange_weak(left, left - 1, std::memory_order_acq_rel,
+                                              std::memory_order_acquire));
+    (*body)(n_chunks - left);
+    done.fetch_add(1, std::memory_order_release);
+    return true;
+  }
+
+  void run_all(std::size_t n, const std::function<void(std::size_t)>& what) {
+    body = &what;
+    n_chunks = n;
+    done.store(0, std::memory_order_relaxed);
+    unclaimed.store(n, std::memory_order_release);
+    while (run_one()) {
+    }
+    // Nothing is left to claim: wait for chunks that helpers have in hand, for nobody else.
+    for (backoff pause; done.load(std::memory_order_acquire) != n;)
+      pause.wait();
+  }
+};
+
+/// What caller and helpers share. It belongs to the node and to every helper that was asked for,
+/// and goes with the last of them: so one that arrives late, or never, keeps nobody waiting.
+class crew {
+public:
+  explicit crew(std::size_t most_helpers) : most_helpers_{most_helpers} {}
+
+  operation_board board;
+
+  [[nodiscard]] bool running() const noexcept { return running_.load(std::memory_order_relaxed); }
+  void end_step() noexcept { running_.store(false); }
+
+  /// Begins a step and asks for the helpers that are missing. Those of the last step that have not
+  /// gone yet stay.
+  void begin_step(tbb::task_arena& arena) {
+    running_.store(true);
+    while (join()) {
+      owners_.fetch_add(1, std::memory_order_relaxed);
+      arena.enqueue(arrival{this});
+    }
+  }
+
+  void release() noexcept {
+    if (owners_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      delete this;
+  }
+
+private:
+  /// A helper's task. It lies in oneTBB's memory and comes over oneTBB's queues, whose order thread
+  /// sanitizer does not see; from help() on everything goes through our own atomics.
+  struct arrival {
+    crew* to;
+    __attribute__((no_sanitize("thread"))) void operator()() const { to->help(); }
+  };
+
+  /// Counts one more helper in, if there is room.
+  bool join() noexcept {
+    auto here = n_helpers_.load();
+    while (here < most_helpers_)
+      if (n_helpers_.compare_exchange_weak(here, here + 1))
+        return true;
+    return false;
+  }
+
+  /// Chunks of whatever operation is current, until the step ends. Whoever leaves looks once more:
+  /// the next step may have begun and counted him as here.
+  void help() noexcept {
+    do {
+      for (backoff pause; running_.load();) {
+        if (board.run_one())
+          pause = {};
+        else
+          pause.wait();
+      }
+      n_helpers_.fetch_sub(1);
+    } while (running_.load() && join());
+    release();
+  }
+
+  const std::size_t most_helpers_;
+  std::atomic<bool> running_{false};      ///< between begin and end of a step
+  std::atomic<std::size_t> n_helpers_{0}; ///< asked for or here
+  std::atomic<std::size_t> owners_{1};
+};
+
+struct crew_release {
+  void operator()(crew* helpers) const noexcept { helpers->release(); }
+};
+
+} // namespace
+
+struct compute_node::state {
+  node_description where;
+  std::size_t threads = 1;
+  // None of these with one thread.
+  std::unique_ptr<tbb::global_control> more_threads; ///< when there are more threads than CPUs
+  std::unique_ptr<tbb::task_arena> arena;
+  std::unique_ptr<helper_placement> placement;
+  std::unique_ptr<crew, crew_release> helpers;
+};
+
+compute_node::compute_node(node_description where, std::size_t threads)
+    : state_{std::make_unique<state>()} {
+  state_->where = std::move(where);
+  set_threads(threads);
+}
+compute_node::~compute_node() = default;
+
+const node_description& compute_node::where() const noexcept { return state_->where; }
+std::size_t compute_node::threads() const noexcept { return state_->threads; }
+
+void compute_node::set_threads(std::size_t threads) {
+  auto& s = *state_;
+  if (threads == 0)
+    threads = std::max<std::size_t>(1, s.where.cpus.size());
+  if (threads == s.threads)
+    return;
+  s.threads = threads;
+  s.placement.reset();
+  s.arena.reset();
+  s.helpers.reset();
+  s.more_threads.reset();
+  if (threads == 1)
+    return;
+  // oneTBB keeps to one thread per CPU unless told otherwise, and the smallest wish counts: so it
+  // is told only what goes beyond its own limit.
+  if (static_cast<int>(threads) > tbb::info::default_concurrency())
+    s.more_threads = std::make_unique<tbb::global_control>(
+        tbb::global_control::max_allowed_parallelism, threads);
+  s.arena = std::make_unique<tbb::task_arena>(static_cast<int>(threads), 1);
+  s.arena->initialize();
+  s.placement = std::make_unique<helper_placement>(*s.arena, s.where.cpus);
+  s.helpers.reset(new crew{threads - 1});
+}
+
+void compute_node::run(const std::function<void()>& step) {
+  auto& s = *state_;
+  if (!s.helpers) {
+    step();
+    return;
+  }
+  s.arena->execute([&] {
+    struct step_guard { // helpers go home however the step ends
+      crew& helpers;
+      ~step_guard() { helpers.end_step(); }
+    } guard{*s.helpers};
+    s.helpers->begin_step(*s.arena);
+    step();
+  });
+}
+
+void compute_node::for_chunks(std::size_t n, const std::function<void(std::size_t)>& body) {
+  auto& s = *state_;
+  if (n > 1 && s.helpers && s.helpers->running()) {
+    s.helpers->board.run_all(n, body);
+    return;
+  }
+  for (std::size_t chunk = 0; chunk < n; ++chunk)
+    body(chunk);
+}
+
+void compute_node::adopt_this_thread() const {
+  bind_this_thread(state_->where.cpus);
+  lower_this_thread();
+}
+
+} // namespace bitnetd::engine

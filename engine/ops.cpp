@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+#include "engine/ops.h"
+
+#include "engine/parallel.h"
+
+#include <cassert>
+#include <cmath>
+
+namespace bitnetd::engine {
+
+// Costs in tenths of a nanosecond per value, measured on one core of a 2023 server: they only
+// decide what is worth sharing.
+
+void rms_norm(std::span<const float> x, std::size_t n_rows, std::size_t cols,
+              std::span<const float> weight, float eps, std::span<float> out,
+              const compute_context& on) {
+  assert(x.size() == n_rows * cols && out.size() == x.size() && weight.size() == cols);
+  for_ranges(on.node, n_rows, cols * 5, [&](std::size_t from, std::size_t to) {
+    for (auto n = from; n < to; ++n)
+      on.kernels.rms_norm(x.data() + n * cols, cols, weight.data(), eps, out.data() + n * cols);
+  });
+}
+
+void gated_activation(gate_activation kind, std::span<const float> gate, std::span<const float> up,
+                      std::span<float> out, const compute_context& on) {
+  assert(gate.size() == up.size() && out.size() == up.size());
+  const auto kernel =
+      kind == gate_activation::squared_relu ? on.kernels.squared_relu : on.kernels.silu;
+  for_ranges(on.node, gate.size(), 10, [&](std::size_t from, std::size_t to) {
+    kernel(gate.data() + from, up.data() + from, to - from, out.data() + from);
+  });
+}
+
+void add_in_place(std::span<float> x, std::span<const float> y, const compute_context& on) {
+  assert(x.size() == y.size());
+  for_ranges(on.node, x.size(), 5, [&](std::size_t from, std::size_t to) {
+    for (auto i = from; i < to; ++i)
+      x[i] += y[i];
+  });
+}
+
+rope_table::rope_table(std::size_t dims, float theta, float scale, rope_style style)
+    : dims_{dims}, theta_{theta}, scale_{scale}, style_{style} {
+  assert(dims % 2 == 0 && scale > 0);
+}
+
+void rope_table::need(std::uint32_t position) {
+  const auto index = position / block_positions;
+  if (index >= blocks_.size())
+    blocks_.resize(index + 1);
+  auto& block = blocks_[index];
+  if (!block.empty())
+    return;
+  block.resize(block_positions * dims_);
+  for (std::size_t p = 0; p < block_positions; ++p)
+    for (std::size_t i = 0; i < dims_ / 2; ++i) {
+      const auto at = static_cast<double>(index * block_positions + p) / scale_;
+      const auto angle =
+          at * std::pow(theta_, -2.0 * static_cast<double>(i) / static_cast<double>(dims_));
+      block[p * dims_ + i] = static_cast<float>(std::cos(angle));
+      block[p * dims_ + dims_ / 2 + i] = static_cast<float>(std::sin(angle));
+    }
+}
+
+const float* rope_table::angles(std::uint32_t position) const noexcept {
+  return blocks_[position / block_positions].data() + position % block_positions * dims_;
+}
+
+void rope_table::apply(std::span<float> x, std::size_t n_heads, std::size_t head_dim,
+                       std::span<const std::uint32_t> positions, const compute_context& on) {
+  const auto row_values = n_heads * head_dim;
+  assert(x.size() == positions.size() * row_values && dims_ <= head_dim);
+  for (const auto position : positions) // before any thread reads the table
+    need(position);
+  const auto n_pairs = dims_ / 2;
+  const auto rotate = [&](float* head, const float* cos) {
+    const auto* sin = cos + n_pairs;
+    const auto step = style_ == rope_style::half_split ? std::size_t{1} : std::size_t{2};
+    const auto apart = style_ == rope_style::half_split ? n_pairs : std::size_t{1};
+    for (std::size_t i = 0; i < n_pairs; ++i) {
+      auto& first = head[i * step];
+      auto& second = head[i * step + apart];
+      const auto a = first, b = second;
+      first = a * cos[i] - b * sin[i];
+      second = b * cos[i] + a * sin[i];
+    }
+  };
+  for_ranges(on.node, positions.size(), row_values * 10, [&](std::size_t from, std::size_t to) {
+    for (auto n = from; n < to; ++n)
+      for (std::size_t h = 0; h < n_heads; ++h)
+        rotate(x.data() + n * row_values + h * head_dim, angles(positions[n]));
+  });
+}
+
+} // namespace bitnetd::engine

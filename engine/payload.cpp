@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+#include "engine/payload.h"
+
+#include "engine/printable.h"
+#include "engine/ternary_codecs.h"
+#include "engine/unaligned.h"
+
+#include <array>
+#include <cassert>
+
+namespace bitnetd::engine {
+
+namespace {
+
+/// Of one byte: how many of its codes are zero, and whether one is invalid.
+struct byte_codes {
+  std::uint8_t zeros = 0;
+  bool invalid = false;
+};
+
+constexpr auto make_two_bit_codes() { // four codes in one byte: 0, 1 (= zero), 2; 3 is invalid
+  std::array<byte_codes, 256> all{};
+  for (unsigned byte = 0; byte < 256; ++byte)
+    for (unsigned shift = 0; shift < 8; shift += 2) {
+      const unsigned code = (byte >> shift) & 3u;
+      all[byte].zeros = static_cast<std::uint8_t>(all[byte].zeros + (code == 1));
+      all[byte].invalid = all[byte].invalid || code == 3;
+    }
+  return all;
+}
+constexpr auto two_bit_codes = make_two_bit_codes();
+
+std::uint64_t zeros_in_base3(unsigned byte, std::size_t n_digits) noexcept {
+  std::uint64_t zeros = 0;
+  for (std::size_t n = 0; n < n_digits; ++n)
+    zeros += base3_digits()[byte][n] == 0;
+  return zeros;
+}
+
+class payload_check {
+public:
+  payload_check(const gguf_file& file, const gguf_tensor& tensor, std::span<const std::byte> raw)
+      : file_{file}, tensor_{tensor}, raw_{raw} {}
+
+  /// Checks everything; returns how many codes are zero.
+  std::uint64_t run() {
+    switch (tensor_.type) {
+    case tensor_type::f32:
+      return floats(0x7f800000u, std::uint32_t{});
+    case tensor_type::f16:
+      return floats(0x7c00u, std::uint16_t{});
+    case tensor_type::bf16:
+      return floats(0x7f80u, std::uint16_t{});
+    case tensor_type::i2_s:
+      return i2s();
+    case tensor_type::tq1_0:
+    case tensor_type::tq2_0:
+      return tq();
+    case tensor_type::q4_0:
+    case tensor_type::q8_0:
+      return scales(0, 0);
+    case tensor_type::q4_k:
+      return scales(0, 2);
+    case tensor_type::q6_k:
+      return scales(208, 208);
+    }
+    return 0;
+  }
+
+private:
+  [[noreturn]] void refuse(const std::string& what, std::uint64_t at) const {
+    throw load_error{file_.path().string() + ": tensor " + printable(tensor_.name) + " (" +
+                     std::string{info(tensor_.type).name} + "), byte " + std::to_string(at) + ": " +
+                     what};
+  }
+
+  /// Every value finite: not all bits of `exponent` set.
+  template <class Bits> std::uint64_t floats(Bits exponent, Bits) const {
+    for (std::uint64_t at = 0; at < raw_.size(); at += sizeof(Bits))
+      if ((load_unaligned<Bits>(raw_.data() + at) & exponent) == exponent)
+        refuse("the value is NaN or infinite; the file is damaged or was badly converted", at);
+    return 0;
+  }
+  std::uint64_t floats(std::uint32_t exponent, std::uint16_t zero) const {
+    return floats(static_cast<std::uint16_t>(exponent), zero);
+  }
+
+  void finite_half(std::uint64_t at) const {
+    if ((load_unaligned<std::uint16_t>(raw_.data() + at) & 0x7c00u) == 0x7c00u)
+      refuse("the scale is NaN or infinite; the file is damaged or was badly converted", at);
+  }
+
+  /// The half scales at these two places of every block.
+  std::uint64_t scales(std::uint64_t first, std::uint64_t second) const {
+    for (std::uint64_t at = 0; at < raw_.size(); at += info(tensor_.type).block_bytes) {
+      finite_half(at + first);
+      finite_half(at + second);
+    }
+    return 0;
+  }
+
+  std::uint64_t two_bit(std::uint64_t from, std::uint64_t count) const {
+    std::uint64_t zeros = 0;
+    bool invalid = false;
+    for (std::uint64_t at = from; at < from + count; ++at) {
+      const auto codes = two_bit_codes[byte_at(raw_.data() + at)];
+      zeros += codes.zeros;
+      invalid = invalid || codes.invalid;
+    }
+    if (invalid) {
+      std::uint64_t at = from;
+      while (!two_bit_codes[byte_at(raw_.data() + at)].invalid)
+        ++at;
+      refuse(
+          "a ternary code of 3, which has no meaning; the file is damaged, or written in another "
+          "I2_S layout",
+          at);
+    }
+    return zeros;
+  }
+
+  std::uint64_t i2s() const {
+    const std::uint64_t code_bytes = raw_.size() - 32;
+    if ((load_unaligned<std::uint32_t>(raw_.data() + code_bytes) & 0x7f800000u) == 0x7f800000u)
+      refuse("the scale is NaN or infinite; the file is damaged or was badly converted",
+             code_bytes);
+    return two_bit(0, code_bytes);
+  }
+
+  std::uint64_t tq() const {
+    const std::uint64_t block_bytes = info(tensor_.type).block_bytes;
+    std::uint64_t zeros = 0;
+    for (std::uint64_t at = 0; at < raw_.size(); at += block_bytes) {
+      finite_half(at + block_bytes - 2);
+      if (tensor_.type == tensor_type::tq2_0) {
+        zeros += two_bit(at, 64);
+        continue;
+      }
+      for (std::uint64_t j = 0; j < 52; ++j)
+        zeros += zeros_in_base3(byte_at(raw_.data() + at + j), j < 48 ? 5 : 4);
+    }
+    return zeros;
+  }
+
+  const gguf_file& file_;
+  const gguf_tensor& tensor_;
+  std::span<const std::byte> raw_;
+};
+
+} // namespace
+
+payload_facts check_payload(const gguf_file& file, const gguf_tensor& tensor,
+                            std::span<const std::byte> raw) {
+  assert(raw.size() == tensor.bytes);
+  const std::uint64_t zeros = payload_check{file, tensor, raw}.run();
+  payload_facts facts;
+  facts.hash = hash_bytes(raw);
+  facts.zero_share =
+      static_cast<double>(zeros) / static_cast<double>(tensor.rows() * tensor.cols());
+  return facts;
+}
+
+} // namespace bitnetd::engine

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace bitnetd::engine {
+
+/// The operations of a step that are measured apart.
+enum class operation : std::uint8_t {
+  embed,
+  norm,
+  quantize,
+  qkv,
+  rope,
+  attention,
+  attn_output,
+  gate_up,
+  activation,
+  ffn_down,
+  head,
+  sample
+};
+constexpr std::size_t n_operations = 12;
+[[nodiscard]] std::string_view to_string(operation op) noexcept;
+
+/// What one operation of one layer cost since the start.
+struct operation_cost {
+  std::uint64_t nanoseconds = 0;
+  std::uint64_t weight_bytes = 0; ///< read from weights; once per step, whatever the batch
+  std::uint64_t kv_bytes = 0;     ///< read from the KV cache
+  std::uint64_t additions = 0;    ///< of ternary products: one per weight and token
+  std::uint64_t multiplications = 0;
+  std::uint64_t zero_additions = 0; ///< of those additions, how many had a zero weight
+};
+
+/// Sums of a batch since its construction. Layers first; embed, head and sample stand in the last
+/// row (index n_layer).
+struct telemetry {
+  std::uint64_t steps = 0, tokens = 0;
+  std::vector<std::vector<operation_cost>> layers; ///< [n_layer + 1][n_operations]
+
+  [[nodiscard]] operation_cost total() const noexcept;
+};
+
+/// Joules of the arithmetic alone, by published energies per operation (45 nm, Horowitz 2014):
+/// an estimate that leaves out static power; `with_memory` adds DRAM traffic at 20 pJ per byte.
+[[nodiscard]] double estimate_joules(const operation_cost& cost, bool with_memory) noexcept;
+
+/// Joules used by the CPU package since the machine started, from RAPL; negative where the machine
+/// does not tell.
+[[nodiscard]] double rapl_joules();
+
+} // namespace bitnetd::engine

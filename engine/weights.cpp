@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+#include "engine/weights_layout.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+namespace bitnetd::engine {
+
+namespace {
+
+constexpr std::pair<std::string_view, linear layer_weights::*> projections[] = {
+    {"attn_q", &layer_weights::q},      {"attn_k", &layer_weights::k},
+    {"attn_v", &layer_weights::v},      {"attn_output", &layer_weights::attn_output},
+    {"ffn_gate", &layer_weights::gate}, {"ffn_up", &layer_weights::up},
+    {"ffn_down", &layer_weights::down},
+};
+
+constexpr std::pair<std::string_view, std::vector<float> layer_weights::*> norms[] = {
+    {"attn_norm", &layer_weights::attn_norm},
+    {"attn_sub_norm", &layer_weights::attn_sub_norm},
+    {"ffn_norm", &layer_weights::ffn_norm},
+    {"ffn_sub_norm", &layer_weights::ffn_sub_norm},
+};
+
+/// Takes `part` off the front of `text`, or answers false.
+bool skip(std::string_view& text, std::string_view part) noexcept {
+  if (!text.starts_with(part))
+    return false;
+  text.remove_prefix(part.size());
+  return true;
+}
+
+weights::place find_in_layer(layer_weights& layer, std::string_view name) noexcept {
+  for (const auto& [known, member] : projections)
+    if (name == known)
+      return {.matrix = &(layer.*member)};
+  for (const auto& [known, member] : norms)
+    if (name == known)
+      return {.norm = &(layer.*member)};
+  return {};
+}
+
+} // namespace
+
+weights::place weights::find_place(std::string_view name) noexcept {
+  if (!name.ends_with(".weight"))
+    return {};
+  name.remove_suffix(std::string_view{".weight"}.size());
+  if (name == "token_embd")
+    return {.matrix = &embedding};
+  if (name == "output")
+    return {.matrix = &own_head};
+  if (name == "output_norm")
+    return {.norm = &output_norm};
+  std::size_t index = 0;
+  if (!skip(name, "blk."))
+    return {};
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), index);
+  name.remove_prefix(static_cast<std::size_t>(end - name.data()));
+  if (error != std::errc{} || index >= layers.size() || !skip(name, "."))
+    return {};
+  return find_in_layer(layers[index], name);
+}
+
+const linear* weights::find(std::string_view tensor_name) const noexcept {
+  const auto* matrix = const_cast<weights*>(this)->find_place(tensor_name).matrix; // only read
+  return matrix != nullptr && matrix->rows() > 0 ? matrix : nullptr;
+}
+
+std::uint64_t weights::matrix_bytes() const noexcept {
+  std::uint64_t bytes = embedding.weight_bytes() + own_head.weight_bytes();
+  for (const auto& layer : layers)
+    for (const auto& [name, member] : projections)
+      bytes += (layer.*member).weight_bytes();
+  return bytes;
+}
+
+bool weights::bound() const noexcept {
+  const auto layer_bound = [](const layer_weights& layer) {
+    return std::ranges::all_of(projections, [&](auto& one) { return (layer.*one.second).bound(); });
+  };
+  return embedding.bound() && (own_head.rows() == 0 || own_head.bound()) &&
+         std::ranges::all_of(layers, layer_bound);
+}
+
+} // namespace bitnetd::engine

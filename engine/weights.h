@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "engine/kernels/kernel_table.h"
+#include "engine/model.h"
+#include "engine/node.h"
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace bitnetd::engine {
+
+/// The weights of one model, repacked for one node. Immutable; shared by the worker and the
+/// registry, so that a worker that is started again needs no file. Defined in weights_layout.h.
+class weights;
+
+struct load_options {
+  std::string template_name; ///< built-in chat template to use instead of the file's own
+  std::string name;          ///< instead of general.name
+};
+
+/// A model, and its weights once per node (same order as `nodes`).
+struct loaded_model {
+  std::shared_ptr<const model> description;
+  std::vector<std::shared_ptr<const weights>> per_node;
+};
+
+/// Loads a GGUF file: checks container, hyperparameters, every tensor's shape and payload, reads
+/// each tensor once (hash, then repack to each node), and closes the file; nothing refers to it
+/// afterwards. Throws load_error.
+[[nodiscard]] loaded_model load_model(const std::filesystem::path& path,
+                                      const std::vector<node_description>& nodes,
+                                      const kernel_table& kernels,
+                                      const load_options& options = {});
+
+/// Everything but the weights, with the same checks of metadata and shapes; payload is read only
+/// when `check_payload`. Throws load_error.
+[[nodiscard]] std::shared_ptr<const model> describe_model(const std::filesystem::path& path,
+                                                          bool check_payload,
+                                                          const load_options& options = {});
+
+} // namespace bitnetd::engine

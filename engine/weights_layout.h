@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "engine/linear.h"
+#include "engine/model.h"
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace bitnetd::engine {
+
+/// The weights of one layer. Every projection is ternary or dense, whatever its neighbours are.
+struct layer_weights {
+  std::vector<float> attn_norm, ffn_norm;
+  std::vector<float> attn_sub_norm, ffn_sub_norm; ///< empty where the family has none
+  linear q, k, v, attn_output, gate, up, down;
+};
+
+/// The weights of one model in the memory of one node. Filled by load_model, then immutable.
+class weights {
+public:
+  linear embedding; ///< [n_vocab, n_embd]
+  linear own_head;  ///< no matrix where the head is tied to the embedding
+  std::vector<float> output_norm;
+  std::vector<layer_weights> layers;
+
+  [[nodiscard]] const linear& head() const noexcept {
+    return own_head.rows() > 0 ? own_head : embedding;
+  }
+  /// The matrix with a file's tensor name ("blk.0.attn_q.weight", "token_embd.weight", …), or
+  /// nullptr.
+  [[nodiscard]] const linear* find(std::string_view tensor_name) const noexcept;
+  /// Bytes of all matrices as they lie in memory.
+  [[nodiscard]] std::uint64_t matrix_bytes() const noexcept;
+  /// Whether all matrices lie on the node they were meant for.
+  [[nodiscard]] bool bound() const noexcept;
+
+  /// Where the loader puts the tensor with this name: one of both pointers, or none.
+  struct place {
+    linear* matrix = nullptr;
+    std::vector<float>* norm = nullptr;
+  };
+  [[nodiscard]] place find_place(std::string_view tensor_name) noexcept;
+};
+
+} // namespace bitnetd::engine

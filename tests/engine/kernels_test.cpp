@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: MIT
+#include "engine/kernels/kernel_table.h"
+#include "engine/kernels/ternary_layout.h"
+#include "engine/tensor_type.h"
+#include "tests/engine/random_values.h"
+
+#include <catch2/catch.hpp>
+
+#include <bit>
+#include <cmath>
+#include <limits>
+
+using namespace bitnetd::engine;
+using test::random_codes;
+using test::random_floats;
+
+namespace {
+
+constexpr auto not_a_number = std::numeric_limits<float>::quiet_NaN();
+constexpr auto infinity = std::numeric_limits<float>::infinity();
+
+std::vector<const kernel_table*> usable_kernels() {
+  std::vector<const kernel_table*> usable;
+  for (const auto& table : all_kernels())
+    if (table.supported())
+      usable.push_back(&table);
+  return usable;
+}
+
+/// Bits, so that NaN equals NaN and +0 differs from -0.
+std::vector<std::uint32_t> bits_of(const std::vector<float>& values) {
+  std::vector<std::uint32_t> bits;
+  for (const auto v : values)
+    bits.push_back(std::bit_cast<std::uint32_t>(v));
+  return bits;
+}
+
+struct ternary_problem {
+  std::size_t rows, cols, n_tokens;
+  std::vector<std::int8_t> weights; ///< [rows, cols]
+  std::vector<std::int8_t> x;       ///< [n_tokens, padded cols], zeros beyond cols
+  std::vector<std::int32_t> x_sums;
+  std::vector<std::byte> packed;
+};
+
+ternary_problem make_problem(std::size_t rows, std::size_t cols, std::size_t n_tokens,
+                             const std::vector<std::int8_t>& weights,
+                             const std::vector<std::int8_t>& x) {
+  ternary_problem p{rows, cols, n_tokens, weights, {}, {}, {}};
+  p.x.resize(n_tokens * padded_columns(cols));
+  p.x_sums.resize(n_tokens);
+  for (std::size_t n = 0; n < n_tokens; ++n)
+    for (std::size_t c = 0; c < cols; ++c) {
+      p.x[n * padded_columns(cols) + c] = x[n * cols + c];
+      p.x_sums[n] += x[n * cols + c];
+    }
+  p.packed.resize(packed_bytes(rows, cols));
+  pack_ternary(weights, rows, cols, 0, p.packed);
+  return p;
+}
+
+constexpr std::int32_t untouched = 0x5a5a5a5a;
+
+/// Sums [n_tokens, rows + 3]: the last three of each row must stay untouched.
+std::vector<std::int32_t> run(const kernel_table& kernels, const ternary_problem& p) {
+  std::vector<std::int32_t> acc(p.n_tokens * (p.rows + 3), untouched);
+  kernels.ternary_gemm(reinterpret_cast<const std::uint8_t*>(p.packed.data()), p.rows, p.cols,
+                       p.x.data(), padded_columns(p.cols), p.x_sums.data(), p.n_tokens, acc.data(),
+                       p.rows + 3);
+  return acc;
+}
+
+std::vector<std::int32_t> by_definition(const ternary_problem& p) {
+  std::vector<std::int32_t> acc(p.n_tokens * (p.rows + 3), untouched);
+  for (std::size_t n = 0; n < p.n_tokens; ++n)
+    for (std::size_t r = 0; r < p.rows; ++r) {
+      std::int64_t sum = 0;
+      for (std::size_t c = 0; c < p.cols; ++c)
+        sum += p.weights[r * p.cols + c] * p.x[n * padded_columns(p.cols) + c];
+      acc[n * (p.rows + 3) + r] = static_cast<std::int32_t>(sum);
+    }
+  return acc;
+}
+
+} // namespace
+
+TEST_CASE("the table begins with the scalar reference and names each set once",
+          "[engine][kernels]") {
+  const auto tables = all_kernels();
+  CHECK(tables.front().name == "scalar");
+  CHECK(tables.front().supported());
+  CHECK(best_kernels().supported());
+  CHECK(find_kernels("auto") == &best_kernels());
+  CHECK(find_kernels("scalar") == &tables.front());
+  CHECK(find_kernels("sse9") == nullptr);
+  for (const auto& table : tables)
+    CHECK(find_kernels(table.name) == (table.supported() ? &table : nullptr));
+}
+
+TEST_CASE("every instruction set computes ternary products as they are defined",
+          "[engine][kernels]") {
+  auto [rows, cols] = GENERATE(table<std::size_t, std::size_t>(
+      {{1, 1}, {7, 100}, {15, 128}, {16, 130}, {17, 384}, {33, 640}, {40, 256}, {64, 2560}}));
+  const auto n_tokens = GENERATE(as<std::size_t>{}, 1, 2, 3, 4, 5, 7, 8, 9, 15, 67);
+  const auto seed = static_cast<std::uint32_t>(rows * cols + n_tokens);
+  const auto problem = make_problem(rows, cols, n_tokens, random_codes(rows * cols, -1, 1, seed),
+                                    random_codes(n_tokens * cols, -128, 127, seed + 1));
+  const auto expected = by_definition(problem);
+  for (const auto* kernels : usable_kernels()) {
+    CAPTURE(kernels->name, rows, cols, n_tokens);
+    CHECK(run(*kernels, problem) == expected);
+  }
+}
+
+TEST_CASE("ternary products are exact for the largest sums", "[engine][kernels]") {
+  const auto weight = GENERATE(as<std::int8_t>{}, -1, 0, 1);
+  const auto activation = GENERATE(as<std::int8_t>{}, -128, -127, 127);
+  const auto n_tokens = GENERATE(as<std::size_t>{}, 1, 6, 8);
+  const std::size_t rows = 24, cols = 6912;
+  const auto problem =
+      make_problem(rows, cols, n_tokens, std::vector<std::int8_t>(rows * cols, weight),
+                   std::vector<std::int8_t>(n_tokens * cols, activation));
+  for (const auto* kernels : usable_kernels()) {
+    CAPTURE(kernels->name, weight, activation, n_tokens);
+    const auto acc = run(*kernels, problem);
+    for (std::size_t n = 0; n < n_tokens; ++n)
+      for (std::size_t r = 0; r < rows; ++r)
+        REQUIRE(acc[n * (rows + 3) + r] == weight * activation * 6912);
+  }
+}
+
+TEST_CASE("ternary products stay exact in rows of a million columns", "[engine][kernels]") {
+  const auto activation = GENERATE(as<std::int8_t>{}, -128, 127);
+  const auto n_tokens = GENERATE(as<std::size_t>{}, 1, 2);
+  const std::size_t rows = 2, cols = 1'000'000;
+  auto weights = std::vector<std::int8_t>(rows * cols, 1);
+  std::fill(weights.begin() + cols, weights.end(), std::int8_t{-1});
+  const auto problem = make_problem(rows, cols, n_tokens, weights,
+                                    std::vector<std::int8_t>(n_tokens * cols, activation));
+  for (const auto* kernels : usable_kernels()) {
+    CAPTURE(kernels->name, activation, n_tokens);
+    const auto acc = run(*kernels, problem);
+    CHECK(acc[0] == activation * 1'000'000);
+    CHECK(acc[1] == activation * -1'000'000);
+  }
+}
+
+TEST_CASE("absmax quantization rounds half to even and keeps its scale", "[engine][kernels]") {
+  for (const auto* kernels : usable_kernels()) {
+    CAPTURE(kernels->name);
+    // max|x| = 127, so s = 1 and the values are rounded as they stand.
+    const std::vector<float> x{-127, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -2.5f, 3.49f, 126.5f, -0.0f,
+                               64,   1,    2,    3,    4,     5,     6,     7,     8,      -63.5f};
+    const std::vector<std::int8_t> expected{-127, 0, 2, 2, 0, -2, -2, 3, 126, 0,
+                                            64,   1, 2, 3, 4, 5,  6,  7, 8,   -64};
+    std::vector<std::int8_t> q(128, 99);
+    const auto row = kernels->quantize_absmax(x.data(), x.size(), 128, q.data());
+    CHECK(row.scale == 1.0f);
+    int sum = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      CHECK(q[i] == expected[i]);
+      sum += expected[i];
+    }
+    CHECK(row.sum == sum);
+    CHECK(std::vector<std::int8_t>(q.begin() + 20, q.end()) == std::vector<std::int8_t>(108, 0));
+  }
+}
+
+TEST_CASE("absmax quantization of tiny, huge and broken rows is defined", "[engine][kernels]") {
+  for (const auto* kernels : usable_kernels()) {
+    CAPTURE(kernels->name);
+    std::vector<std::int8_t> q(128);
+    const auto quantize = [&](std::vector<float> x) {
+      return kernels->quantize_absmax(x.data(), x.size(), 128, q.data());
+    };
+    CHECK(quantize(std::vector<float>(40, 0.0f)).scale == 127.0f / 1e-5f);
+    CHECK(q == std::vector<std::int8_t>(128, 0));
+    CHECK(quantize({1e-8f, -1e-8f}).scale == 127.0f / 1e-5f);
+    CHECK(q[0] == 0);
+    const auto huge = quantize({3e38f, -3e38f, 1.5e38f});
+    CHECK(huge.scale == 127.0f / 3e38f);
+    CHECK(q[0] == 127);
+    CHECK(q[1] == -127);
+    for (const auto bad : {not_a_number, -not_a_number, infinity, -infinity})
+      for (const std::size_t at : {0u, 17u, 36u}) {
+        std::vector<float> x(37, 1.0f);
+        x[at] = bad;
+        const auto row = quantize(x);
+        CHECK(std::isnan(row.scale));
+        CHECK(row.sum == 0);
+        CHECK(q == std::vector<std::int8_t>(128, 0));
+      }
+  }
+}
+
+TEST_CASE("every instruction set quantizes to the same codes", "[engine][kernels]") {
+  const auto cols = GENERATE(as<std::size_t>{}, 1, 3, 15, 16, 17, 127, 500, 2560);
+  const auto scale = GENERATE(1e-30f, 1e-3f, 1.0f, 1e30f);
+  const auto x = random_floats(cols, static_cast<std::uint32_t>(cols), scale);
+  std::vector<std::int8_t> expected(padded_columns(cols));
+  const auto row =
+      all_kernels().front().quantize_absmax(x.data(), cols, expected.size(), expected.data());
+  for (const auto* kernels : usable_kernels()) {
+    CAPTURE(kernels->name, cols, scale);
+    std::vector<std::int8_t> q(expected.size(), 99);
+    const auto same = kernels->quantize_absmax(x.data(), cols, q.size(), q.data());
+    CHECK(q == expected);
+    CHECK(same.scale == row.scale);
+    CHECK(same.sum == row.sum);
+  }
+}
+
+TEST_CASE("dense products are near the exact ones and bit-equal in every instruction set",
+          "[engine][kernels]") {
+  auto [rows, cols] = GENERATE(
+      table<std::size_t, std::size_t>({{1, 1}, {3, 15}, {4, 16}, {5, 33}, {9, 640}, {6, 100}}));
+  const auto n_tokens = GENERATE(as<std::size_t>{}, 1, 2, 3, 4, 5, 9);
+  const auto w = random_floats(rows * cols, 3);
+  const auto x = random_floats(n_tokens * cols, 4);
+  std::vector<std::uint16_t> half(w.size());
+  for (std::size_t i = 0; i < w.size(); ++i)
+    half[i] = float_to_half(w[i]);
+
+  std::vector<float> first32, first16;
+  for (const auto* kernels : usable_kernels()) {
+    CAPTURE(kernels->name, rows, cols, n_tokens);
+    std::vector<float> y32(n_tokens * rows), y16(n_tokens * rows);
+    kernels->dense_f32(w.data(), rows, cols, x.data(), cols, n_tokens, y32.data(), rows);
+    kernels->dense_f16(half.data(), rows, cols, x.data(), cols, n_tokens, y16.data(), rows);
+    for (std::size_t n = 0; n < n_tokens; ++n)
+      for (std::size_t r = 0; r < rows; ++r) {
+        double exact32 = 0, exact16 = 0, size = 0;
+        for (std::size_t c = 0; c < cols; ++c) {
+          const double v = x[n * cols + c];
+          exact32 += w[r * cols + c] * v;
+          exact16 += half_to_float(half[r * cols + c]) * v;
+          size += std::abs(w[r * cols + c] * v);
+        }
+        REQUIRE(std::abs(y32[n * rows + r] - exact32) <= 1e-6 * size);
+        REQUIRE(std::abs(y16[n * rows + r] - exact16) <= 1e-6 * size);
+      }
+    if (first32.empty()) {
+      first32 = y32;
+      first16 = y16;
+    }
+    CHECK(bits_of(y32) == bits_of(first32));
+    CHECK(bits_of(y16) == bits_of(first16));
+  }
+}
+
+TEST_CASE("ternary products with floats are near the exact ones and bit-equal everywhere",
+          "[engine][kernels]") {
+  auto [rows, cols] =
+      GENERATE(table<std::size_t, std::size_t>({{1, 1}, {16, 128}, {17, 129}, {30, 640}, {5, 31}}));
+  const auto n_tokens = GENERATE(as<std::size_t>{}, 1, 2, 3, 4, 7);
+  const auto weights = random_codes(rows * cols, -1, 1, 5);
+  const auto x = random_floats(n_tokens * cols, 6);
+  auto scales = random_floats(rows, 7);
+  std::vector<std::byte> packed(packed_bytes(rows, cols));
+  pack_ternary(weights, rows, cols, 0, packed);
+  std::vector<float> first;
+  for (const auto* kernels : usable_kernels()) {
+    CAPTURE(kernels->name, rows, cols, n_tokens);
+    std::vector<float> y(n_tokens * rows);
+    kernels->ternary_gemm_f32(reinterpret_cast<const std::uint8_t*>(packed.data()), rows, cols,
+                              x.data(), cols, n_tokens, scales.data(), y.data(), rows);
+    for (std::size_t n = 0; n < n_tokens; ++n)
+      for (std::size_t r = 0; r < rows; ++r) {
+        double exact = 0, size = 0;
+        for (std::size_t c = 0; c < cols; ++c) {
+          exact += weights[r * cols + c] * static_cast<double>(x[n * cols + c]);
+          size += std::abs(weights[r * cols + c] * x[n * cols + c]);
+        }
+        REQUIRE(std::abs(y[n * rows + r] - exact * scales[r]) <=
+                2e-6 * (size + 1e-30) * std::abs(scales[r]));
+      }
+    if (first.empty())
+      first = y;
+    CHECK(bits_of(y) == bits_of(first));
+  }
+}
+
+TEST_CASE("sums are scaled back to values", "[engine][kernels]") {
+  const std::vector<std::int32_t> acc{100, -3, 0, 7, 2'000'000, -1, 5, 6};
+  const std::vector<float> row_scales{0.5f, 2.0f, 3.0f}, x_scales{10.0f, not_a_number};
+  for (const auto* kernels : usable_kernels()) {
+    std::vector<float> y(6);
+    kernels->rescale(acc.data(), 4, 2, 3, row_scales.data(), x_scales.data(), y.data(), 3);
+    CHECK(y[0] == Approx(100 * 0.5 / 10));
+    CHECK(y[1] == Approx(-3 * 2.0 / 10));
+    CHECK(y[2] == 0.0f);
+    CHECK(std::isnan(y[3]));
+    CHECK(std::isnan(y[5]));
+  }
+}
+
+TEST_CASE("the norm agrees with double arithmetic and is bit-equal everywhere",
+          "[engine][kernels]") {
+  const auto cols = GENERATE(as<std::size_t>{}, 1, 5, 16, 100, 2560);
+  const auto scale = GENERATE(1e-4f, 1.0f, 1e25f); // squares overflow a float
+  const auto x = random_floats(cols, 8, scale);
+  const auto weight = random_floats(cols, 9);
+  double mean = 0;
+  for (const auto v : x)
+    mean += static_cast<double>(v) * v / static_cast<double>(cols);
+  std::vector<float> first;
+  for (const auto* kernels : usable_kernels()) {
+    CAPTURE(kernels->name, cols, scale);
+    auto out = x; // in place
+    kernels->rms_norm(out.data(), cols, weight.data(), 1e-5f, out.data());
+    for (std::size_t i = 0; i < cols; ++i) {
+      const auto exact = x[i] / std::sqrt(mean + static_cast<double>(1e-5f)) * weight[i];
+      REQUIRE(std::abs(out[i] - exact) <= 3e-7 * std::abs(exact));
+    }
+    if (first.empty())
+      first = out;
+    CHECK(bits_of(out) == bits_of(first));
+  }
+}
+
+TEST_CASE("gated activations agree with double arithmetic and are bit-equal everywhere",
+          "[engine][kernels]") {
+  const auto n = GENERATE(as<std::size_t>{}, 1, 7, 16, 33, 4000);
+  auto gate = random_floats(n, 10, 20.0f);
+  const auto up = random_floats(n, 11);
+  std::vector<float> first_relu, first_silu;
+  for (const auto* kernels : usable_kernels()) {
+    CAPTURE(kernels->name, n);
+    std::vector<float> relu(n), silu(n);
+    kernels->squared_relu(gate.data(), up.data(), n, relu.data());
+    kernels->silu(gate.data(), up.data(), n, silu.data());
+    for (std::size_t i = 0; i < n; ++i) {
+      const double g = gate[i], u = up[i];
+      const double exact_relu = g > 0 ? g * g * u : 0, exact_silu = g / (1 + std::exp(-g)) * u;
+      REQUIRE(std::abs(relu[i] - exact_relu) <= 2e-7 * std::abs(exact_relu));
+      REQUIRE(std::abs(silu[i] - exact_silu) <= 6e-7 * std::abs(exact_silu) + 1e-37);
+    }
+    if (first_relu.empty()) {
+      first_relu = relu;
+      first_silu = silu;
+    }
+    CHECK(bits_of(relu) == bits_of(first_relu));
+    CHECK(bits_of(silu) == bits_of(first_silu));
+  }
+}
+
+TEST_CASE("gated activations keep what is not a number and survive the ends of the range",
+          "[engine][kernels]") {
+  const std::vector<float> gate{not_a_number, 1000.0f, -1000.0f, 0.0f, -88.5f};
+  const std::vector<float> up(gate.size(), 1.0f);
+  for (const auto* kernels : usable_kernels()) {
+    CAPTURE(kernels->name);
+    std::vector<float> relu(gate.size()), silu(gate.size());
+    kernels->squared_relu(gate.data(), up.data(), gate.size(), relu.data());
+    kernels->silu(gate.data(), up.data(), gate.size(), silu.data());
+    CHECK(std::isnan(relu[0]));
+    CHECK(std::isnan(silu[0]));
+    CHECK(relu[1] == 1e6f);
+    CHECK(silu[1] == 1000.0f);
+    CHECK(relu[2] == 0.0f);
+    CHECK(std::abs(silu[2]) < 1e-30f);
+    CHECK(silu[3] == 0.0f);
+    CHECK(std::abs(silu[4]) < 1e-30f);
+  }
+}
+
+TEST_CASE("halves are rounded to nearest even by every instruction set", "[engine][kernels]") {
+  // Every half, the middle between it and the next, and just beside the middle.
+  std::vector<float> x;
+  for (std::uint32_t h = 0; h < 0x7c00; ++h) {
+    const auto here = half_to_float(static_cast<std::uint16_t>(h));
+    const auto next = h + 1 < 0x7c00 ? half_to_float(static_cast<std::uint16_t>(h + 1)) : 65536.0f;
+    const auto middle = here + (next - here) / 2;
+    for (const auto v :
+         {here, middle, std::nextafter(middle, 0.0f), std::nextafter(middle, infinity)})
+      x.insert(x.end(), {v, -v});
+  }
+  x.insert(x.end(), {1e6f, -1e6f, infinity, -infinity, 1e-30f});
+  std::vector<std::uint16_t> expected;
+  for (std::uint32_t h = 0; h < 0x7c00; ++h) {
+    const auto even = static_cast<std::uint16_t>(h % 2 == 0 ? h : h + 1);
+    const auto low = static_cast<std::uint16_t>(h), high = static_cast<std::uint16_t>(h + 1);
+    for (const auto v : {low, even, low, high})
+      expected.insert(expected.end(), {v, static_cast<std::uint16_t>(v | 0x8000)});
+  }
+  expected.insert(expected.end(), {0x7c00, 0xfc00, 0x7c00, 0xfc00, 0});
+  for (const auto* kernels : usable_kernels()) {
+    CAPTURE(kernels->name);
+    std::vector<std::uint16_t> halves(x.size());
+    kernels->to_half(x.data(), x.size(), halves.data());
+    CHECK(halves == expected);
+    kernels->to_half(&not_a_number, 1, halves.data());
+    CHECK(std::isnan(half_to_float(halves[0])));
+  }
+}
+
+TEST_CASE("halves of any bits are multiplied as their values", "[engine][kernels]") {
+  // A one-column matrix times 1 gives the values themselves.
+  std::vector<std::uint16_t> halves;
+  for (std::uint32_t h = 0; h < 0x10000; ++h)
+    halves.push_back(static_cast<std::uint16_t>(h));
+  const float one = 1;
+  for (const auto* kernels : usable_kernels()) {
+    CAPTURE(kernels->name);
+    std::vector<float> y(halves.size());
+    kernels->dense_f16(halves.data(), halves.size(), 1, &one, 1, 1, y.data(), halves.size());
+    for (std::size_t h = 0; h < halves.size(); ++h) {
+      const auto value = half_to_float(halves[h]);
+      if (std::isnan(value))
+        REQUIRE(std::isnan(y[h]));
+      else
+        REQUIRE(y[h] == value);
+    }
+  }
+}

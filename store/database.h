@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "store/resources.h"
+#include "store/status.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace bitnetd::store {
+
+// What this project needs of RocksDB, without its headers: jobs_db and answers_db are written on
+// top of this, and only database.cpp and resources.cpp include rocksdb/.
+
+/// How the rows of a column family are kept.
+enum class column_kind {
+  index,   ///< small rows read in order
+  lookup,  ///< rows found by their whole key: bloom filter
+  numbers, ///< incompressible rows
+  text, ///< rows of any size; the large ones in blob files, so that compaction does not copy them
+};
+
+struct column {
+  std::string_view name;
+  column_kind kind = column_kind::index;
+};
+
+struct database_options {
+  std::shared_ptr<const resources> shared;
+  std::uint64_t max_log_bytes = 64ull << 20;
+};
+
+/// Rows to be written together.
+class write_batch {
+public:
+  write_batch();
+  ~write_batch();
+  write_batch(write_batch&&) noexcept;
+  write_batch& operator=(write_batch&&) noexcept;
+
+  // `column` is the position in the list that the database was opened with.
+  void put(const class database& db, std::size_t column, std::string_view key,
+           std::string_view value);
+  void erase(const class database& db, std::size_t column, std::string_view key);
+  [[nodiscard]] std::size_t size() const noexcept;
+  void clear();
+  /// Remembers how much the batch holds; back() drops what was added since.
+  void mark();
+  void back();
+
+private:
+  friend class database;
+  struct impl;
+  std::unique_ptr<impl> impl_;
+};
+
+/// Walks rows in the order of their keys, on a snapshot. Views are good until the next move.
+class cursor {
+public:
+  ~cursor();
+  cursor(cursor&&) noexcept;
+  cursor& operator=(cursor&&) noexcept;
+
+  [[nodiscard]] bool valid() const;
+  [[nodiscard]] std::string_view key() const;
+  [[nodiscard]] std::string_view value() const;
+  void next();
+  void previous();
+  void seek(std::string_view key);              ///< the first row at or after
+  void seek_at_or_before(std::string_view key); ///< the last row at or before
+  /// Why valid() is false: ok at the end of the rows.
+  status state() const;
+
+private:
+  friend class database;
+  struct impl;
+  explicit cursor(std::unique_ptr<impl> parts);
+  std::unique_ptr<impl> impl_;
+};
+
+/// One open RocksDB with a fixed list of column families.
+class database {
+public:
+  /// Opens or creates. A torn end of the log is cut off; damage within the log refuses (see
+  /// docs/store.md, recovery). Throws open_error. Column families that are not in `columns` mean a
+  /// newer version of the program: errc::newer_schema. columns[0] is "default".
+  database(const std::filesystem::path& directory, std::span<const column> columns,
+           const database_options& options);
+  ~database(); ///< flushes
+  database(const database&) = delete;
+  database& operator=(const database&) = delete;
+
+  /// Removes the files of a database, and no others.
+  static status destroy(const std::filesystem::path& directory, std::span<const column> columns);
+
+  result<std::string> get(std::size_t column, std::string_view key) const;
+  /// Rows with lower <= key < upper; an empty `upper` means to the end. Starts at the first.
+  [[nodiscard]] cursor rows(std::size_t column, std::string_view lower = {},
+                            std::string_view upper = {}) const;
+
+  status write(write_batch& batch, bool sync);
+  status sync();
+  status flush();
+  status resume();
+
+  /// Number of the latest row written. Rises with every row; a log that lost its end shows in it.
+  [[nodiscard]] std::uint64_t sequence() const;
+  [[nodiscard]] std::uint64_t disk_bytes() const;
+
+private:
+  friend class write_batch;
+  struct impl;
+  std::unique_ptr<impl> impl_;
+};
+
+} // namespace bitnetd::store

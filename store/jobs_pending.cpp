@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+#include "store/jobs_impl.h"
+#include "store/records.h"
+
+#include <utility>
+
+namespace bitnetd::store {
+
+result<jobs_batch::pending::held*> jobs_batch::pending::look(const job_id& job) {
+  const auto known = jobs.find(job);
+  if (known != jobs.end() && known->second.removed)
+    return status(errc::not_found, "job " + job.text() + " is removed");
+  if (known != jobs.end() && known->second.changed)
+    return &known->second;
+  // Read anew even if looked at before: another batch may have been committed since.
+  const auto key = jobs::job_key(job);
+  const auto stored = db.rows->get(jobs::records, key);
+  if (!stored)
+    return stored.why();
+  auto record = decode_job(key, *stored);
+  if (!record)
+    return record.why();
+  held fresh;
+  fresh.record = std::move(*record);
+  fresh.stored_bytes = key.size() + stored->size();
+  return &jobs.insert_or_assign(job, std::move(fresh)).first->second;
+}
+
+result<jobs_batch::pending::held*> jobs_batch::pending::look_open(const job_id& job) {
+  auto found = look(job);
+  if (found && is_terminal((*found)->record.state))
+    return status(errc::invalid,
+                  "job " + job.text() + " has ended: " + std::string(name((*found)->record.state)));
+  return found;
+}
+
+result<key_entry> jobs_batch::pending::find_key(const std::string& row, std::int64_t now_us) const {
+  if (const auto known = keys.find(row); known != keys.end())
+    return known->second;
+  return db.find_key(row, now_us);
+}
+
+result<output_position> jobs_batch::pending::position(const job_id& job) const {
+  if (const auto known = output_ends.find(job); known != output_ends.end())
+    return known->second;
+  return db.position(job);
+}
+
+void jobs_batch::pending::add_row(std::size_t column, std::string_view key,
+                                  std::string_view value) {
+  rows.put(*db.rows, column, key, value);
+  bytes += static_cast<std::int64_t>(key.size() + value.size());
+}
+
+void jobs_batch::pending::drop_row(std::size_t column, std::string_view key,
+                                   std::uint64_t value_bytes) {
+  rows.erase(*db.rows, column, key);
+  bytes -= static_cast<std::int64_t>(key.size() + value_bytes);
+}
+
+void jobs_batch::pending::clear() {
+  rows.clear();
+  jobs.clear();
+  output_ends.clear();
+  keys.clear();
+  children.clear();
+  bytes = jobs_added = open_added = 0;
+  accepted = 0;
+  facts = 0;
+}
+
+status jobs_batch::pending::commit(durability how) {
+  if (facts == 0) {
+    clear(); // what was looked at
+    return {};
+  }
+  const auto before = db.totals;
+  auto after = before;
+  auto total_bytes = static_cast<std::int64_t>(before.bytes) + bytes;
+
+  rows.mark();
+  for (const auto& [id, job] : jobs) {
+    if (!job.changed || job.removed)
+      continue;
+    const auto key = jobs::job_key(id);
+    const auto value = encode_job(key, job.record);
+    rows.put(*db.rows, jobs::records, key, value);
+    total_bytes += static_cast<std::int64_t>(key.size() + value.size()) -
+                   static_cast<std::int64_t>(job.stored_bytes);
+  }
+  after.accepted += accepted;
+  after.jobs += static_cast<std::uint64_t>(jobs_added);
+  after.open += static_cast<std::uint64_t>(open_added);
+  after.bytes = static_cast<std::uint64_t>(total_bytes);
+  rows.put(*db.rows, jobs::sys, jobs::totals_key, encode_totals(jobs::totals_key, after));
+
+  if (auto written = db.rows->write(rows, how == durability::synced); !written) {
+    rows.back(); // commit can be tried again
+    return written;
+  }
+  {
+    const std::lock_guard lock(db.totals_mutex);
+    db.totals = after;
+  }
+  if (how == durability::synced)
+    db.watch();
+  clear();
+  return {};
+}
+
+} // namespace bitnetd::store

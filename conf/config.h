@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bitnetd::conf {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// Plain values with their defaults and units. The schema (schema.h) says for each key what it
+// means, its bounds and when a change takes effect: step, job, model or restart.
+
+/// One model to serve.
+struct model_config {
+  std::string name;           ///< the name that jobs use
+  std::filesystem::path path; ///< a GGUF file; relative to the configuration file
+  std::string chat_template;  ///< a built-in's name; empty: the file's own
+  bool embedding = false;     ///< the model that computes embeddings for the semantic cache
+};
+
+enum class role { read, submit, admin };
+
+/// One ZeroMQ endpoint. Who may connect is decided by the file mode (ipc).
+struct socket_config {
+  std::string name;                ///< front, admin, events, or another name
+  std::string endpoint;            ///< ipc://…; relative ipc paths lie in the runtime directory
+  std::string kind = "router";     ///< router or xpub
+  std::string principal = "local"; ///< whose jobs these are
+  role may = role::submit;         ///< admin includes submit, submit includes read
+  std::uint32_t mode = 0660;       ///< of the ipc file
+};
+
+/// One worker's CPUs and memory; written by hand, or discovered.
+struct node_config {
+  std::vector<int> cpus;
+  std::optional<int> memory_node;
+};
+
+struct hardware_config {
+  std::string isa = "auto";              ///< auto, scalar, avx2, avx512_vnni
+  std::vector<node_config> nodes;        ///< empty: discovered with hwloc
+  std::uint64_t kv_bytes = 256ull << 20; ///< KV memory per worker and model
+  std::string kv_type = "f16";           ///< f16 or f32
+  std::uint32_t max_sequences = 32;      ///< per worker and model
+  std::uint32_t caf_threads = 2;
+};
+
+struct limits_config {
+  std::uint64_t body_bytes = 8ull << 20;
+  std::uint32_t max_tokens = 4096;         ///< largest params.max_tokens
+  std::uint32_t open_jobs = 10000;         ///< per principal
+  std::uint64_t open_bytes = 256ull << 20; ///< request bytes held in memory per principal
+  std::uint32_t batch_items = 50000;
+  seconds result_retention{24 * 3600}; ///< of durable jobs
+  seconds drain_timeout{30};
+  std::uint64_t result_bytes = 4ull << 30; ///< stored jobs and results
+};
+
+enum class cache_mode { off, exact, shadow, on };
+
+/// The answers' store; what of it is used is decided by the profile's `cache`.
+struct cache_store_config {
+  std::uint64_t max_bytes = 1ull << 30;
+};
+
+struct log_config {
+  std::string level = "info";
+};
+
+// ---- a profile: what the operator tunes while it runs
+
+struct batch_config {
+  std::uint32_t max_sequences = 16; ///< per step and worker
+  std::uint32_t max_tokens = 512;   ///< rows per step
+};
+
+struct chunk_config {
+  std::uint32_t prefill_tokens = 128; ///< most prompt tokens of one sequence per step
+};
+
+struct targets_config {
+  milliseconds step{250};         ///< a step is filled up to this predicted time
+  milliseconds first_token{2000}; ///< orders interactive jobs
+};
+
+/// Share and time of one class of jobs.
+struct class_config {
+  std::uint32_t weight = 1;
+  seconds max_wait{60}; ///< after that a job goes before its class
+};
+
+struct sampling_defaults {
+  double temperature = 0.0;
+  double top_p = 1.0;
+  double min_p = 0.0;
+  std::uint32_t top_k = 0;
+  double repetition_penalty = 1.0;
+  std::uint32_t max_tokens = 256;
+  std::uint32_t quality_retries = 1;
+};
+
+struct cache_policy {
+  cache_mode mode = cache_mode::shadow; ///< of the similarity tier: exact = without it
+  seconds ttl{24 * 3600};
+  double threshold = 0.95; ///< least cosine similarity
+  double min_confidence = 0.5;
+};
+
+struct phases_config {
+  bool analysis = true, cache = true, batching = true, checks = true;
+};
+
+/// The four classes with their default shares and times; a profile changes what it names.
+[[nodiscard]] inline std::map<std::string, class_config> default_classes() {
+  return {{"interactive", {8, seconds{5}}},
+          {"normal", {4, seconds{60}}},
+          {"batch", {2, seconds{600}}},
+          {"background", {1, seconds{3600}}}};
+}
+
+struct profile_config {
+  std::string name = "balanced";
+  batch_config batch;
+  chunk_config chunk;
+  targets_config targets;
+  std::uint32_t threads = 0; ///< per worker; 0 = one per CPU of the node
+  /// interactive, normal, batch, background
+  std::map<std::string, class_config> classes = default_classes();
+  sampling_defaults sampling;
+  cache_policy cache;
+  phases_config phases;
+};
+
+/// Everything the daemon was told; immutable once built, swapped as a whole.
+struct config {
+  std::vector<model_config> models;
+  std::vector<socket_config> sockets;
+  hardware_config hardware;
+  limits_config limits;
+  cache_store_config cache;
+  log_config log;
+  profile_config profile;
+
+  std::uint64_t version = 0;  ///< raised by every swap; a job's result names it
+  std::filesystem::path file; ///< where it came from
+  std::filesystem::path state_directory, cache_directory, runtime_directory;
+};
+
+using config_ptr = std::shared_ptr<const config>;
+
+} // namespace bitnetd::conf

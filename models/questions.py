@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: MIT
+"""Training questions from topics.json, kept apart from heldout.json, and the small distortions that users make."""
+import collections
+import itertools
+import json
+import os
+import re
+
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+OPENINGS = ("Hello, ", "Hi, ", "hi ", "Hey, ", "Please tell me: ", "Quick question: ", "I have a question. ", "Sorry, ",
+            "I am new here. ", "Good morning. ", "One thing: ", "Can you help? ", "I would like to know: ", "ok, ", "so ")
+CLOSINGS = (" please", " Thanks!", " thank you", " thx", ", please?", " I am a beginner.", " Short answer please.", " ??",
+            " I could not find it in the manual.", " Any idea?")
+KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+FILLERS = frozenset("a an the do does did is are was be to of for in on at it its i me my you your this that there please"
+                    " can could would will shall should have has must may so".split())
+SYNONYMS = (("configuration", "config", "settings"), ("error", "mistake", "fault", "problem"), ("show", "display", "print"),
+            ("show", "tell"), ("stop", "end", "abort", "halt"), ("start", "run", "launch"), ("quick", "fast", "rapid"),
+            ("job", "task", "request"), ("jobs", "tasks", "requests"), ("daemon", "server", "service"), ("wrong", "bad", "incorrect"),
+            ("licence", "license"), ("explain", "describe", "introduce"), ("list", "name", "enumerate"), ("use", "take", "choose"),
+            ("change", "edit", "modify", "alter"), ("command", "order", "call"), ("gpu", "graphics card"), ("cpu", "processor"),
+            ("machine", "computer", "server", "box"), ("disk", "storage"), ("need", "require"), ("needs", "requires"),
+            ("file", "document"), ("how do i", "how can i", "how to", "how does one"), ("what is", "what's", "whats"),
+            ("which", "what"), ("large", "big"), ("happens", "occurs"), ("broken", "invalid", "faulty"), ("install", "set up"),
+            ("energy", "power", "electricity"), ("tell me about", "describe", "say something about"), ("see", "find", "look at"),
+            ("question", "prompt"), ("answer", "reply", "response"), ("kind of", "sort of", "type of"), ("purpose", "point", "goal"))
+COMMANDS = ("bitnetctl", "quickstart")
+ADVERBS = ("actually", "really", "basically", "exactly", "again", "now", "just", "quickly", "in detail", "briefly", "maybe",
+           "then", "today", "here", "in practice")
+
+Question = collections.namedtuple("Question", "text topic meaning")
+Question.__doc__ = """One wording; topic is None out of scope; wordings of equal meaning may share an answer."""
+
+
+def load(name):
+    with open(os.path.join(FOLDER, name), encoding="utf-8") as file:
+        return json.load(file)
+
+
+def plain(text):
+    """A wording without case, punctuation and spacing: two wordings that agree in it are the same question."""
+    return " ".join(re.findall(r"[a-z0-9_+./-]*[a-z0-9_]", text.lower())) or text.strip()
+
+
+def topic_wordings(data, topic):
+    """All wordings of a topic: its own and the patterns filled with its nouns."""
+    filled = [pattern.replace("{x}", noun) for use in topic.get("use", ())
+              for noun in use["x"] for pattern in data["patterns"][use["pattern"]]]
+    return list(dict.fromkeys(topic["wordings"] + filled))
+
+
+def _fill(pattern, slots):
+    """(text, values) for every filling of a pattern."""
+    names = re.findall(r"\{(\w+)\}", pattern)
+    for values in itertools.product(*(slots[n] for n in names)):
+        text = pattern
+        for name, value in zip(names, values):
+            text = text.replace("{%s}" % name, value)
+        yield text, values
+
+
+def heldout_sets(heldout):
+    """The sets of held-out questions, each with `topics` and `out_of_scope`."""
+    return {"first": heldout, "second": heldout["second"]}
+
+
+def heldout_texts(part):
+    return [w for ws in part["topics"].values() for w in ws] + part["out_of_scope"]
+
+
+def training_questions(data, heldout):
+    """-> (in-scope questions per topic id, out-of-scope questions); none of them is a held-out one."""
+    secret = {plain(w) for part in heldout_sets(heldout).values() for w in heldout_texts(part)}
+    inside = {t["id"]: [Question(w, t["id"], t["id"]) for w in topic_wordings(data, t) if plain(w) not in secret]
+              for t in data["topics"]}
+    outside = [Question(w, None, "o:" + plain(w)) for w in data["out_of_scope"]["wordings"]]
+    for number, patterns in enumerate(data["out_of_scope"]["patterns"]):
+        for pattern in patterns:
+            outside += [Question(text, None, "p%d:%s" % (number, "|".join(values)))
+                        for text, values in _fill(pattern, data["out_of_scope"]["slots"])]
+    return inside, [q for q in outside if plain(q.text) not in secret]
+
+
+def typo(text, random):
+    """One slip of the finger in one word; names with digits, dots and underscores keep their spelling."""
+    words = text.split(" ")
+    able = [i for i, w in enumerate(words) if len(w) > 3 and w.strip("?.,!").isalpha() and not w.isupper()]
+    if not able:
+        return text
+    at = random.choice(able)
+    word = words[at]
+    i = random.randrange(1, len(word) - 1)
+    kind = random.randrange(4)
+    if kind == 0:
+        word = word[:i] + word[i + 1] + word[i] + word[i + 2:]
+    elif kind == 1:
+        word = word[:i] + word[i + 1:]
+    elif kind == 2:
+        word = word[:i] + word[i] + word[i:]
+    else:
+        row = next((r for r in KEYBOARD if word[i].lower() in r), None)
+        if row:
+            j = row.index(word[i].lower())
+            word = word[:i] + row[max(0, j - 1) if random.random() < 0.5 else min(len(row) - 1, j + 1)] + word[i + 1:]
+    words[at] = word
+    return " ".join(words)
+
+
+def reword(text, random):
+    """One word in other words; what quotes a command keeps its words."""
+    if any(c in text for c in COMMANDS):
+        return text
+    padded = " %s " % text
+    able = [(old, group) for group in SYNONYMS for old in group
+            if re.search(r"[ ]%s[ ?.,!]" % re.escape(old), padded, re.IGNORECASE)]
+    if not able:
+        return text
+    old, group = random.choice(able)
+    new = random.choice([w for w in group if w != old])
+    return re.sub(r"(?<= )%s(?=[ ?.,!])" % re.escape(old), new, padded, 1, re.IGNORECASE).strip()
+
+
+def terse(text):
+    """Only the words that carry the question."""
+    kept = [w for w in text.rstrip("?.! ").split(" ") if w.lower() not in FILLERS]
+    return " ".join(kept) if len(kept) > 1 else text
+
+
+def padded_out(text, random):
+    """An adverb somewhere after the first word: it changes nothing."""
+    words = text.split(" ")
+    words.insert(random.randrange(1, len(words) + 1) if len(words) < 3 else random.randrange(1, len(words)),
+                 random.choice(ADVERBS))
+    return " ".join(words)
+
+
+def distort(text, random):
+    """The same question as another user would type it."""
+    if random.random() < 0.30:
+        text = reword(text, random)
+    if random.random() < 0.10:
+        text = reword(text, random)
+    if random.random() < 0.10:
+        text = terse(text)
+    if random.random() < 0.12 and " " in text and not any(c in text for c in COMMANDS):
+        text = padded_out(text, random)
+    if random.random() < 0.15:
+        text = typo(text, random)
+    if random.random() < 0.05:
+        text = typo(text, random)
+    if random.random() < 0.30:
+        text = text.rstrip("?.! ") or text
+    if random.random() < 0.10:
+        text = random.choice(OPENINGS) + (text[0].lower() + text[1:] if random.random() < 0.5 else text)
+    if random.random() < 0.10:
+        text = text + random.choice(CLOSINGS)
+    case = random.random()
+    if case < 0.25:
+        return text.lower()
+    if case < 0.28:
+        return text.upper()
+    if case < 0.45:
+        return text[0].upper() + text[1:]
+    return text

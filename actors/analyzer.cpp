@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+#include "actors/analyzer.h"
+
+#include "actors/errors.h"
+#include "actors/names.h"
+#include "actors/trace.h"
+#include "base/log.h"
+
+#include <utility>
+
+namespace bitnetd::actors {
+
+namespace {
+
+std::string decision_of(const traits& how, bool on) {
+  if (!on)
+    return fmt::format("analysis is off; {} tokens, class {}", how.tokens.size(),
+                       store::name(how.cls));
+  auto out =
+      fmt::format("{} tokens, up to {} new, {:.3g} Gop, {} KiB KV, about {:.0f} ms, class {}; "
+                  "{}: {}",
+                  how.tokens.size(), how.max_new_tokens, how.operations / 1e9, how.kv_bytes / 1024,
+                  how.predicted_ms, store::name(how.cls), to_string(how.plan), how.plan_reason);
+  if (how.similarity > 0)
+    out += fmt::format("; similarity {:.2f} to another item", how.similarity);
+  return out;
+}
+
+} // namespace
+
+job analyzer_state::make_job(const request_ptr& what, std::uint32_t item,
+                             const analysis_context& with, mono_time began,
+                             std::variant<traits, failure>& result) {
+  job out;
+  out.id = ids.next(time->wall());
+  out.what = what;
+  out.item = item;
+  out.index = item;
+  const bool on = with.config->profile.phases.analysis;
+  counters->phase("analysis", !on);
+  if (auto* how = std::get_if<traits>(&result)) {
+    out.eta_ms = load_ms + how->predicted_ms;
+    out.trace.push_back(trace_line("analysis", out, began, time->mono(), decision_of(*how, on)));
+    out.how = std::make_shared<const traits>(std::move(*how));
+  } else {
+    out.refused = std::get<failure>(std::move(result));
+    out.trace.push_back(
+        trace_line("analysis", out, began, time->mono(), "refused: " + out.refused->message));
+  }
+  return out;
+}
+
+std::variant<std::vector<job>, failure> analyzer_state::make_jobs(const request_ptr& what) {
+  const analysis_context with{models, config, &costs, load_ms, time->mono(), &memo};
+  std::vector<std::variant<traits, failure>> results;
+  std::vector<traits*> accepted;
+  for (std::uint32_t item = 0; item < what->items.size(); ++item)
+    results.push_back(analyze(*what, item, with));
+  for (auto& result : results)
+    if (auto* how = std::get_if<traits>(&result))
+      accepted.push_back(how);
+  // A batch fails as a whole only when nothing of it can run: one bad item is that item's matter.
+  if (accepted.empty())
+    return std::get<failure>(results.front());
+  if (what->is_batch && config->profile.phases.analysis)
+    analyze_batch(accepted);
+
+  std::vector<job> out;
+  if (what->is_batch) {
+    job parent;
+    parent.id = ids.next(time->wall());
+    parent.what = what;
+    parent.is_parent = true;
+    parent.trace.push_back(trace_line("analysis", parent, with.now, time->mono(),
+                                      fmt::format("batch of {} items, {} refused", results.size(),
+                                                  results.size() - accepted.size())));
+    out.push_back(std::move(parent));
+  }
+  for (std::uint32_t item = 0; item < results.size(); ++item) {
+    auto made = make_job(what, item, with, with.now, results[item]);
+    if (what->is_batch) {
+      made.parent = out.front().id;
+      out.front().eta_ms = std::max(out.front().eta_ms, made.eta_ms);
+    }
+    out.push_back(std::move(made));
+  }
+  return out;
+}
+
+void analyzer_state::refuse(analyzer_actor::pointer self, const request& what, failure why) {
+  counters->refused(why.name);
+  reply out;
+  out.to = what.reply_to;
+  out.what = reply_error{std::move(why), std::nullopt, {}, {}, {}};
+  out.principal = what.principal;
+  out.release_jobs = static_cast<std::uint32_t>(what.items.size());
+  out.release_bytes = what.body.size();
+  self->send(others->outbox, std::move(out));
+}
+
+void analyzer_state::submit(analyzer_actor::pointer self, const request_ptr& what) {
+  if (draining)
+    return refuse(self, *what, actors::draining());
+  auto jobs = make_jobs(what);
+  if (auto* why = std::get_if<failure>(&jobs))
+    return refuse(self, *what, std::move(*why));
+  self->send(others->ledger, admit_atom_v, std::get<std::vector<job>>(std::move(jobs)));
+}
+
+void analyzer_state::recover(analyzer_actor::pointer self, const request_ptr& what,
+                             const job_id& id, std::uint32_t attempt) {
+  auto jobs = make_jobs(what);
+  if (auto* why = std::get_if<failure>(&jobs)) {
+    self->send(others->ledger, lost_atom_v, id, std::move(*why));
+    return;
+  }
+  auto& made = std::get<std::vector<job>>(jobs).front();
+  made.id = id;
+  made.attempt = attempt;
+  made.recovered = true;
+  self->send(others->ledger, recovered_atom_v, std::move(made));
+}
+
+analyzer_actor::behavior_type analyzer(analyzer_actor::stateful_pointer<analyzer_state> self,
+                                       std::shared_ptr<const clock> time,
+                                       std::shared_ptr<metrics> counters,
+                                       store::job_id_source ids) {
+  self->state.time = std::move(time);
+  self->state.counters = std::move(counters);
+  self->state.ids = ids;
+  return {
+      [self](submit_atom, const request_ptr& what) { self->state.submit(self, what); },
+      [self](cancel_atom, const query& what) {
+        self->send(self->state.others->ledger, cancel_atom_v, what);
+      },
+      [self](recover_atom, const request_ptr& what, const job_id& id, std::uint32_t attempt) {
+        self->state.recover(self, what, id, attempt);
+      },
+      [self](models_atom, const model_set& models) { self->state.models = models; },
+      [self](cost_atom, const hash128& model, const cost_curve_ptr& curve) {
+        self->state.costs.insert_or_assign(model, cost_model{*curve});
+      },
+      [self](load_atom, double ms) { self->state.load_ms = ms; },
+      [self](drain_atom, bool on) { self->state.draining = on; },
+      [self](connect_atom, const peers_ptr& others) { self->state.others = others; },
+      [self](configure_atom, const conf::config_ptr& config) { self->state.config = config; },
+  };
+}
+
+} // namespace bitnetd::actors

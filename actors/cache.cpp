@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: MIT
+#include "actors/cache.h"
+
+#include "actors/cached_answers.h"
+#include "actors/errors.h"
+#include "actors/names.h"
+#include "actors/sequences.h"
+#include "actors/trace.h"
+#include "base/log.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace bitnetd::actors {
+
+namespace {
+
+constexpr std::chrono::milliseconds tick_interval{250};
+constexpr std::chrono::milliseconds vector_timeout{2000};
+constexpr std::size_t max_fresh = 512;
+constexpr std::size_t max_waiting = 256; // lookups that wait for a vector
+constexpr std::size_t neighbours = 8;
+
+using conf::cache_mode;
+
+} // namespace
+
+bool cache_state::off(const job& what, std::string& why) const {
+  const auto& profile = what.how->config->profile;
+  if (!profile.phases.cache || profile.cache.mode == cache_mode::off)
+    why = "the cache is off in profile " + profile.name;
+  else if (!answers)
+    why = "the cache's store could not be opened";
+  else if (what.what->cache.no_store && what.what->cache.no_cache)
+    why = "no-store and no-cache were asked";
+  return !why.empty();
+}
+
+void cache_state::bypass(cache_actor::pointer self, job what, mono_time began, std::string why) {
+  counters->phase("cache", true);
+  counters->cache_lookup("bypass", "none");
+  what.cache.status = cache_status::bypass;
+  what.cache.reason = why;
+  what.trace.push_back(trace_line("cache", what, began, time->mono(), "bypassed: " + why));
+  if (what.what->cache.only_if_cached)
+    self->send(others->responder, failed_atom_v, what.id, not_cached(), std::move(what.trace));
+  else
+    self->send(others->batcher, compute_atom_v, std::move(what));
+}
+
+bool cache_state::usable(const job& what, const store::cache_entry& entry) const {
+  const auto now_us = to_wall_us(time->wall());
+  if (entry.expires_us <= now_us)
+    return false;
+  const auto& asked = what.what->cache;
+  if (asked.max_age && now_us - entry.created_us > asked.max_age->count() * 1'000'000)
+    return false;
+  return what.words().kind == job_kind::embedding ||
+         fits_length(entry.answer.finish_reason, entry.answer.completion_tokens,
+                     what.how->max_new_tokens);
+}
+
+void cache_state::deliver(cache_actor::pointer self, job what, const store::cache_entry& entry,
+                          cache_info how, mono_time began, std::string decision) {
+  const auto now_us = to_wall_us(time->wall());
+  how.age_s = std::max<std::int64_t>(0, (now_us - entry.created_us) / 1'000'000);
+  how.ttl_s = (entry.expires_us - now_us) / 1'000'000;
+  how.entry = entry.id;
+  how.saved_ms = entry.cost_ms;
+  what.cache = std::move(how);
+  what.trace.push_back(trace_line("cache", what, began, time->mono(), std::move(decision)));
+  ++hits;
+  counters->cache_lookup("hit", what.cache.tier);
+  self->send(others->keeper, touch_atom_v, entry.id);
+  auto found = std::make_shared<const answer>(
+      from_stored(entry.answer, what.words().kind == job_kind::embedding));
+  self->send(others->responder, hit_atom_v, std::move(what), answer_ptr{std::move(found)});
+}
+
+bool cache_state::try_exact(cache_actor::pointer self, job& what, const cache_key& key,
+                            mono_time began) {
+  if (what.what->cache.no_cache ||
+      (key.sampling == sampling_class::drawn && !what.what->cache.allow_sampled))
+    return false;
+  cache_info how;
+  how.status = cache_status::hit;
+  how.tier = "exact";
+  const auto recent = std::ranges::find_if(fresh, [&](const entry_ptr& entry) {
+    return entry->partition == key.partition && entry->key == key.key &&
+           entry->canonical == key.canonical;
+  });
+  if (recent != fresh.end() && usable(what, **recent)) {
+    deliver(self, std::move(what), **recent, how, began,
+            fmt::format("exact hit, entry {}", (*recent)->id));
+    return true;
+  }
+  const auto stored = answers->get_exact(key.partition, key.key, key.canonical);
+  if (!stored || !usable(what, *stored))
+    return false;
+  const auto age = (to_wall_us(time->wall()) - stored->created_us) / 1'000'000;
+  deliver(self, std::move(what), *stored, how, began,
+          fmt::format("exact hit, entry {}, {} s old", stored->id, age));
+  return true;
+}
+
+void cache_state::probe(cache_actor::pointer self, job what) {
+  std::string why;
+  if (!off(what, why)) {
+    const auto began = time->mono();
+    const auto key = cache_key_of(what);
+    if (try_exact(self, what, key, began)) {
+      ++lookups;
+      counters->phase("cache", false);
+      return;
+    }
+  }
+  self->send(others->ledger, missed_atom_v, std::move(what));
+}
+
+void cache_state::lookup(cache_actor::pointer self, job what) {
+  const auto began = time->mono();
+  if (std::string why; off(what, why))
+    return bypass(self, std::move(what), began, std::move(why));
+  auto key = cache_key_of(what);
+  ++lookups;
+  counters->phase("cache", false);
+  if (try_exact(self, what, key, began))
+    return;
+  if (wants_similarity(what, key))
+    return ask_for_vector(self, std::move(what), std::move(key), began);
+  miss(self, {std::move(what), std::move(key), began}, {},
+       "no exact entry; the similarity tier was not asked");
+}
+
+bool cache_state::wants_similarity(const job& what, const cache_key& key) const {
+  const auto mode = what.how->config->profile.cache.mode;
+  return (mode == cache_mode::shadow || mode == cache_mode::on) && embedder &&
+         key.sampling == sampling_class::greedy && !what.what->cache.exact_only &&
+         what.words().kind != job_kind::embedding && !what.how->cache_text.empty() &&
+         waiting.size() < max_waiting;
+}
+
+void cache_state::ask_for_vector(cache_actor::pointer self, job what, cache_key key,
+                                 mono_time began) {
+  embed_request request;
+  request.tokens = embedder->description->words->encode(what.how->cache_text, true, false);
+  const auto worker = std::ranges::find_if(others->workers, [](const auto& w) { return !!w; });
+  if (request.tokens.size() > max_embedded_tokens || worker == others->workers.end())
+    return miss(self, {std::move(what), std::move(key), began}, {},
+                "no exact entry; the text is too long for the similarity tier");
+  request.ticket = next_ticket++;
+  waiting.emplace(request.ticket, waiting_lookup{std::move(what), std::move(key), began});
+  self->send(*worker, embed_atom_v, std::move(request));
+}
+
+bool cache_state::try_similar(cache_actor::pointer self, waiting_lookup& from,
+                              std::span<const float> vector, std::string& nearest) {
+  const auto& policy = from.what.how->config->profile.cache;
+  const auto floor =
+      std::max(policy.min_confidence, from.what.what->cache.min_confidence.value_or(0.0));
+  const auto found =
+      similar.nearest(from.key.partition, embedder->description->model_hash, vector, neighbours);
+  if (found.empty()) {
+    nearest = "nothing to compare with";
+    return false;
+  }
+  nearest = fmt::format("nearest {:.3f}, threshold {:.3f}", found.front().cosine, policy.threshold);
+  for (const auto& candidate : found) {
+    const auto confidence = prior_confidence(candidate.cosine, policy.threshold);
+    if (candidate.cosine < policy.threshold || confidence < floor)
+      return false; // they are sorted: no later one is nearer
+    const auto recent = std::ranges::find(fresh, candidate.entry, &store::cache_entry::id);
+    auto entry = recent != fresh.end() ? store::result<store::cache_entry>{**recent}
+                                       : answers->get(candidate.entry);
+    if (!entry || !usable(from.what, *entry))
+      continue;
+    if (policy.mode == cache_mode::shadow) {
+      ++shadow_hits;
+      counters->shadow_hit();
+      log::info(
+          "cache: in mode on, job {} would have been answered by entry {} (similarity {:.3f}, "
+          "confidence {:.2f})",
+          from.what.id.text(), candidate.entry, candidate.cosine, confidence);
+      nearest += "; shadow: it would have been served";
+      return false;
+    }
+    if (from.what.what->cache.no_cache)
+      return false;
+    cache_info how;
+    how.status = cache_status::hit;
+    how.tier = "similarity";
+    how.similarity = candidate.cosine;
+    how.confidence = confidence;
+    deliver(self, std::move(from.what), *entry, std::move(how), from.began,
+            fmt::format("similarity hit {:.3f} at threshold {:.3f}, confidence {:.2f}, entry {}",
+                        candidate.cosine, policy.threshold, confidence, candidate.entry));
+    return true;
+  }
+  return false;
+}
+
+void cache_state::vector_came(cache_actor::pointer self, const embedded& vector) {
+  auto node = waiting.extract(vector.ticket);
+  if (node.empty())
+    return;
+  auto& from = node.mapped();
+  std::string nearest = "no vector in time";
+  if (!vector.vector.empty() && embedder && try_similar(self, from, vector.vector, nearest))
+    return;
+  miss(self, std::move(from), vector.vector, "no exact entry; " + nearest);
+}
+
+void cache_state::miss(cache_actor::pointer self, waiting_lookup from, std::vector<float> vector,
+                       std::string decision) {
+  auto& [what, key, began] = from;
+  what.cache.status = cache_status::miss;
+  if (what.what->cache.only_if_cached) {
+    counters->cache_lookup("not_cached", "none");
+    what.trace.push_back(trace_line("cache", what, began, time->mono(), decision));
+    self->send(others->responder, failed_atom_v, what.id, not_cached(), std::move(what.trace));
+    return;
+  }
+  if (key.sampling == sampling_class::drawn && !what.what->cache.allow_sampled)
+    return bypass(self, std::move(what), began, "sampled without a seed: every draw is its own");
+  single_flight::flight_key flight{key.partition, key.key, key.canonical, what.how->max_new_tokens};
+  const auto leader = flights.leader(flight);
+  if (leader && !what.what->cache.no_cache) {
+    counters->cache_lookup("coalesced", "inflight");
+    what.cache.status = cache_status::coalesced;
+    what.cache.tier = "inflight";
+    what.trace.push_back(trace_line("cache", what, began, time->mono(),
+                                    "the same is being computed by " + leader->text()));
+    flights.follow(flight, std::move(what));
+    return;
+  }
+  counters->cache_lookup("miss", "none");
+  what.trace.push_back(trace_line("cache", what, began, time->mono(), std::move(decision)));
+  if (!leader)
+    flights.lead(std::move(flight), what.id);
+  computing how;
+  how.key = std::move(key);
+  how.vector = std::move(vector);
+  how.embedder = embedder ? embedder->description->model_hash : hash128{};
+  how.prompt = what.how->cache_text;
+  how.ttl = std::min(what.what->cache.ttl.value_or(what.how->config->profile.cache.ttl),
+                     what.how->config->profile.cache.ttl);
+  how.no_store = what.what->cache.no_store;
+  leaders.insert_or_assign(what.id, std::move(how));
+  self->send(others->batcher, compute_atom_v, std::move(what));
+}
+
+void cache_state::settled(cache_actor::pointer self, const job_id& id, const answer_ptr& found,
+                          bool keep) {
+  const auto how = leaders.extract(id);
+  if (how.empty())
+    return;
+  if (!found) {
+    if (auto next = flights.promote(id)) {
+      log::info("job {} did not finish; {} computes in its place", id.text(), next->id.text());
+      next->cache = {};
+      next->cache.status = cache_status::miss;
+      leaders.insert_or_assign(next->id, std::move(how.mapped()));
+      self->send(others->batcher, compute_atom_v, std::move(*next));
+    }
+    return;
+  }
+  auto& computed = how.mapped();
+  for (auto& follower : flights.land(id)) {
+    follower.cache.saved_ms = found->cost_ms;
+    self->send(others->responder, hit_atom_v, std::move(follower), found);
+  }
+  if (keep && !computed.no_store)
+    keep_answer(self, computed, *found);
+}
+
+void cache_state::keep_answer(cache_actor::pointer self, const computing& how,
+                              const answer& found) {
+  const auto id = answers->next_id();
+  if (!id)
+    return;
+  auto entry = std::make_shared<store::cache_entry>();
+  entry->id = *id;
+  entry->partition = how.key.partition;
+  entry->key = how.key.key;
+  entry->canonical = how.key.canonical;
+  entry->answer = to_stored(found);
+  entry->created_us = to_wall_us(time->wall());
+  entry->expires_us = entry->created_us + how.ttl.count() * 1'000'000;
+  entry->cost_ms = static_cast<std::uint32_t>(found.cost_ms);
+  entry->prompt = how.prompt;
+  if (!how.vector.empty())
+    if (auto vector = store::quantize(how.vector)) {
+      similar.add(how.key.partition, how.embedder, entry->id, *vector);
+      entry->vector = std::move(*vector);
+      entry->embedder = how.embedder;
+    }
+  fresh.push_front(entry);
+  if (fresh.size() > max_fresh)
+    fresh.pop_back();
+  self->send(others->keeper, insert_atom_v, entry_ptr{std::move(entry)});
+}
+
+void cache_state::cancel(cache_actor::pointer self, const job_id& id) {
+  const auto looking =
+      std::ranges::find_if(waiting, [&](const auto& item) { return item.second.what.id == id; });
+  std::optional<job> held;
+  if (looking != waiting.end()) {
+    held = std::move(looking->second.what);
+    waiting.erase(looking);
+  } else {
+    held = flights.leave(id);
+  }
+  if (held)
+    self->send(others->responder, failed_atom_v, id, cancelled(), std::move(held->trace));
+  else
+    self->send(others->batcher, cancel_atom_v, id);
+}
+
+void cache_state::give_up_waiting(cache_actor::pointer self) {
+  const auto now = time->mono();
+  while (!waiting.empty() && now - waiting.begin()->second.began > vector_timeout)
+    vector_came(self, embedded{waiting.begin()->first, {}});
+}
+
+cache_actor::behavior_type cache(cache_actor::stateful_pointer<cache_state> self,
+                                 std::shared_ptr<const clock> time,
+                                 std::shared_ptr<metrics> counters,
+                                 std::shared_ptr<store::answers_db> answers) {
+  auto& state = self->state;
+  state.time = std::move(time);
+  state.counters = std::move(counters);
+  state.answers = std::move(answers);
+  if (state.answers)
+    log::info("cache: {} entries, {} with a vector", state.answers->totals().entries,
+              state.similar.load(*state.answers));
+  self->delayed_send(self, tick_interval, tick_atom_v);
+  return {
+      [self](probe_atom, job& what) { self->state.probe(self, std::move(what)); },
+      [self](lookup_atom, job& what) { self->state.lookup(self, std::move(what)); },
+      [self](const embedded& vector) { self->state.vector_came(self, vector); },
+      [self](erased_atom, const std::vector<store::erased_entry>& gone) {
+        auto& now = self->state;
+        for (const auto& entry : gone) {
+          now.similar.remove(entry.id);
+          std::erase_if(now.fresh, [&](const entry_ptr& held) { return held->id == entry.id; });
+        }
+      },
+      [self](models_atom, const model_set& models) {
+        const auto found =
+            std::ranges::find_if(*models, [](const auto& model) { return model->embedding; });
+        self->state.embedder = found == models->end() ? nullptr : *found;
+      },
+      [self](settled_atom, const job_id& id, const answer_ptr& found, bool keep) {
+        self->state.settled(self, id, found, keep);
+      },
+      [self](cancel_atom, const job_id& id) { self->state.cancel(self, id); },
+      [self](tick_atom) {
+        self->state.give_up_waiting(self);
+        self->delayed_send(self, tick_interval, tick_atom_v);
+      },
+      [self](stats_atom) -> std::string {
+        const auto& now = self->state;
+        nlohmann::json out{{"lookups", now.lookups},         {"hits", now.hits},
+                           {"shadow_hits", now.shadow_hits}, {"in_flight", now.flights.size()},
+                           {"vectors", now.similar.size()},  {"vector_bytes", now.similar.bytes()}};
+        if (now.answers) {
+          out["entries"] = now.answers->totals().entries;
+          out["bytes"] = now.answers->totals().bytes;
+        }
+        return out.dump();
+      },
+      [self](connect_atom, const peers_ptr& others) { self->state.others = others; },
+      [self](configure_atom, const conf::config_ptr& config) { self->state.config = config; },
+  };
+}
+
+} // namespace bitnetd::actors

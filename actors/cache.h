@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "actors/interfaces.h"
+#include "actors/metrics.h"
+#include "actors/partition.h"
+#include "actors/similarity_tier.h"
+#include "actors/single_flight.h"
+#include "base/clock.h"
+#include "store/answers_db.h"
+
+#include <caf/stateful_actor.hpp>
+
+#include <list>
+#include <map>
+#include <memory>
+#include <unordered_map>
+
+namespace bitnetd::actors {
+
+struct cache_state {
+  static inline constexpr const char* name = "cache";
+
+  /// A lookup that waits for its vector.
+  struct waiting_lookup {
+    job what;
+    cache_key key;
+    mono_time began{};
+  };
+  /// A job that computes an answer which may be kept.
+  struct computing {
+    cache_key key;
+    std::vector<float> vector;
+    hash128 embedder;
+    std::string prompt; ///< what the vector stands for
+    seconds ttl{0};
+    bool no_store = false;
+  };
+
+  std::shared_ptr<const clock> time;
+  std::shared_ptr<metrics> counters;
+  std::shared_ptr<store::answers_db> answers; ///< nullptr: the store could not be opened
+  conf::config_ptr config;
+  peers_ptr others;
+  model_handle embedder;
+  similarity_tier similar;
+  single_flight flights;
+  std::unordered_map<job_id, computing> leaders;
+  std::map<std::uint64_t, waiting_lookup> waiting; ///< by ticket
+  std::uint64_t next_ticket = 1;
+  /// Entries handed to the keeper that may not be in the store yet; bounded, newest first.
+  std::list<entry_ptr> fresh;
+  std::uint64_t lookups = 0, hits = 0, shadow_hits = 0;
+
+  void probe(cache_actor::pointer self, job what);
+  void lookup(cache_actor::pointer self, job what);
+  void vector_came(cache_actor::pointer self, const embedded& vector);
+  void settled(cache_actor::pointer self, const job_id& id, const answer_ptr& found, bool keep);
+  void cancel(cache_actor::pointer self, const job_id& id);
+  void give_up_waiting(cache_actor::pointer self);
+
+private:
+  [[nodiscard]] bool off(const job& what, std::string& why) const;
+  /// Answers from the exact tier; the job is moved from when true.
+  [[nodiscard]] bool try_exact(cache_actor::pointer self, job& what, const cache_key& key,
+                               mono_time began);
+  [[nodiscard]] bool try_similar(cache_actor::pointer self, waiting_lookup& from,
+                                 std::span<const float> vector, std::string& nearest);
+  void deliver(cache_actor::pointer self, job what, const store::cache_entry& entry, cache_info how,
+               mono_time began, std::string decision);
+  void ask_for_vector(cache_actor::pointer self, job what, cache_key key, mono_time began);
+  [[nodiscard]] bool wants_similarity(const job& what, const cache_key& key) const;
+  /// The end of a lookup without an answer: follow, lead, or refuse (`only-if-cached`).
+  void miss(cache_actor::pointer self, waiting_lookup from, std::vector<float> vector,
+            std::string decision);
+  void bypass(cache_actor::pointer self, job what, mono_time began, std::string why);
+  void keep_answer(cache_actor::pointer self, const computing& how, const answer& found);
+  [[nodiscard]] bool usable(const job& what, const store::cache_entry& entry) const;
+};
+
+/// CACHE: phase 2.
+///
+///   ledger ─probe, lookup▶ cache ─compute▶ batcher        cache ─hit▶ responder
+///                           │ embed ▶ worker ─embedded▶ cache ─insert▶ keeper
+cache_actor::behavior_type cache(cache_actor::stateful_pointer<cache_state> self,
+                                 std::shared_ptr<const clock> time,
+                                 std::shared_ptr<metrics> counters,
+                                 std::shared_ptr<store::answers_db> answers);
+
+} // namespace bitnetd::actors

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+#include "actors/cache_keeper.h"
+
+#include "base/log.h"
+
+#include <utility>
+
+namespace bitnetd::actors {
+
+namespace {
+
+constexpr std::chrono::milliseconds sync_interval{100};
+constexpr std::size_t sync_entries = 64;
+constexpr std::size_t expire_at_once = 1000;
+
+} // namespace
+
+bool cache_keeper_state::check(const store::status& status) {
+  if (status.ok()) {
+    if (std::exchange(sick, false))
+      log::info("cache: the store works again");
+    return true;
+  }
+  if (!std::exchange(sick, true))
+    log::error(
+        "cache: writing answers failed: {}; answers are computed and not kept until it works",
+        status.text());
+  return false;
+}
+
+void cache_keeper_state::tell_erased(cache_keeper_actor::pointer self,
+                                     std::vector<store::erased_entry> gone) {
+  if (!gone.empty() && others)
+    self->send(others->cache, erased_atom_v, std::move(gone));
+}
+
+void cache_keeper_state::write(cache_keeper_actor::pointer self) {
+  commit_due = false;
+  if (arrived.empty() || !answers)
+    return;
+  auto replaced = answers->put(arrived);
+  if (check(replaced.why())) {
+    unsynced += arrived.size();
+    tell_erased(self, std::move(*replaced));
+  } else {
+    // Not kept: the cache must not find them either.
+    std::vector<store::erased_entry> gone;
+    for (const auto& entry : arrived)
+      gone.push_back({entry.id, entry.partition});
+    tell_erased(self, std::move(gone));
+    (void)answers->resume();
+  }
+  arrived.clear();
+  if (unsynced >= sync_entries && check(answers->sync())) {
+    unsynced = 0;
+    last_sync = time->mono();
+  }
+}
+
+void cache_keeper_state::tidy(cache_keeper_actor::pointer self) {
+  if (!answers)
+    return;
+  const auto now = time->mono();
+  if (unsynced > 0 && now - last_sync >= sync_interval && check(answers->sync())) {
+    unsynced = 0;
+    last_sync = now;
+  }
+  const auto now_us = to_wall_us(time->wall());
+  if (!touched.empty()) {
+    std::vector<store::cache_touch> touches;
+    for (const auto& [entry, hits] : std::exchange(touched, {}))
+      touches.push_back({entry, hits, now_us});
+    (void)check(answers->touch(touches));
+  }
+  if (auto gone = answers->expire(now_us, expire_at_once))
+    tell_erased(self, std::move(*gone));
+  if (config && answers->totals().bytes > config->cache.max_bytes)
+    if (auto gone = answers->evict_to(config->cache.max_bytes * 9 / 10, now_us))
+      tell_erased(self, std::move(*gone));
+  const auto totals = answers->totals();
+  counters->set_cache_size(static_cast<double>(totals.entries), static_cast<double>(totals.bytes));
+}
+
+cache_keeper_actor::behavior_type
+cache_keeper(cache_keeper_actor::stateful_pointer<cache_keeper_state> self,
+             std::shared_ptr<const clock> time, std::shared_ptr<metrics> counters,
+             std::shared_ptr<store::answers_db> answers) {
+  auto& state = self->state;
+  state.time = std::move(time);
+  state.counters = std::move(counters);
+  state.answers = std::move(answers);
+  state.last_sync = state.time->mono();
+  self->delayed_send(self, sync_interval, tick_atom_v);
+  self->set_exit_handler([self](const caf::exit_msg& end) {
+    self->state.write(self);
+    self->state.tidy(self);
+    self->quit(end.reason);
+  });
+  return {
+      [self](insert_atom, const entry_ptr& entry) {
+        auto& now = self->state;
+        now.arrived.push_back(*entry);
+        // All that arrive before the commit's turn go into one write.
+        if (!std::exchange(now.commit_due, true))
+          self->send(self, commit_atom_v);
+      },
+      [self](erase_atom, std::uint64_t entry) {
+        auto& now = self->state;
+        if (!now.answers)
+          return;
+        if (auto gone = now.answers->erase(std::span{&entry, 1}))
+          if (!gone->empty())
+            self->send(now.others->cache, erased_atom_v, std::move(*gone));
+      },
+      [self](touch_atom, std::uint64_t entry) { ++self->state.touched[entry]; },
+      [self](commit_atom) { self->state.write(self); },
+      [self](tick_atom) {
+        self->state.tidy(self);
+        self->delayed_send(self, sync_interval, tick_atom_v);
+      },
+      [self](connect_atom, const peers_ptr& others) { self->state.others = others; },
+      [self](configure_atom, const conf::config_ptr& config) { self->state.config = config; },
+  };
+}
+
+} // namespace bitnetd::actors

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "actors/interfaces.h"
+#include "actors/metrics.h"
+#include "base/clock.h"
+#include "store/answers_db.h"
+
+#include <caf/stateful_actor.hpp>
+
+#include <map>
+#include <memory>
+#include <vector>
+
+namespace bitnetd::actors {
+
+struct cache_keeper_state {
+  static inline constexpr const char* name = "cache_keeper";
+
+  std::shared_ptr<const clock> time;
+  std::shared_ptr<metrics> counters;
+  std::shared_ptr<store::answers_db> answers;
+  conf::config_ptr config;
+  peers_ptr others;
+  std::vector<store::cache_entry> arrived; ///< since the last write
+  std::map<std::uint64_t, std::uint32_t> touched;
+  std::size_t unsynced = 0;
+  mono_time last_sync{};
+  bool commit_due = false, sick = false;
+
+  void write(cache_keeper_actor::pointer self);
+  void tidy(cache_keeper_actor::pointer self);
+
+private:
+  void tell_erased(cache_keeper_actor::pointer self, std::vector<store::erased_entry> gone);
+  /// Notes a store error once; the cache goes on without it.
+  bool check(const store::status& status);
+};
+
+/// CACHE KEEPER (detached): writes what the cache hands over, in groups. A written batch survives
+/// the death of the process; it is synced every 100 ms or 64 entries.
+cache_keeper_actor::behavior_type
+cache_keeper(cache_keeper_actor::stateful_pointer<cache_keeper_state> self,
+             std::shared_ptr<const clock> time, std::shared_ptr<metrics> counters,
+             std::shared_ptr<store::answers_db> answers);
+
+} // namespace bitnetd::actors

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+#include "actors/model_registry.h"
+
+#include "base/log.h"
+#include "engine/weights.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace bitnetd::actors {
+
+namespace {
+
+bool same(const conf::model_config& wanted, const served_model& loaded) {
+  return wanted.name == loaded.name && wanted.path == loaded.description->path &&
+         wanted.embedding == loaded.embedding && wanted.chat_template == loaded.chat_template;
+}
+
+model_handle load_one(const conf::model_config& wanted,
+                      const std::vector<engine::node_description>& nodes,
+                      const engine::kernel_table& kernels) {
+  engine::load_options options;
+  options.template_name = wanted.chat_template;
+  options.name = wanted.name;
+  auto loaded = engine::load_model(wanted.path, nodes, kernels, options);
+  if (wanted.embedding && !loaded.description->words)
+    throw engine::load_error(wanted.path.string() + ": an embedding model needs a tokenizer");
+  auto out = std::make_shared<served_model>();
+  out->name = wanted.name;
+  out->embedding = wanted.embedding;
+  out->chat_template = wanted.chat_template;
+  out->description = std::move(loaded.description);
+  out->per_node = std::move(loaded.per_node);
+  log::info("model {}: {} ({} layers, width {}, vocabulary {}, context {}), {} KiB, hash {}",
+            out->name, out->description->shape.arch_name, out->description->shape.n_layer,
+            out->description->shape.n_embd, out->description->shape.n_vocab,
+            out->description->shape.n_context, out->description->file_bytes / 1024,
+            out->description->model_hash.hex().substr(0, 12));
+  return out;
+}
+
+} // namespace
+
+model_set load_models(const std::vector<conf::model_config>& wanted,
+                      const std::vector<engine::node_description>& nodes,
+                      const engine::kernel_table& kernels, const model_set& loaded) {
+  auto out = std::make_shared<std::vector<model_handle>>();
+  for (const auto& model : wanted) {
+    const auto found =
+        std::ranges::find_if(*loaded, [&](const auto& handle) { return same(model, *handle); });
+    out->push_back(found != loaded->end() ? *found : load_one(model, nodes, kernels));
+  }
+  return out;
+}
+
+bool same_models(const std::vector<conf::model_config>& wanted, const model_set& loaded) {
+  return std::ranges::equal(
+      wanted, *loaded, [](const auto& model, const auto& handle) { return same(model, *handle); });
+}
+
+std::vector<engine::node_description> nodes_of(const conf::hardware_config& hardware) {
+  if (hardware.nodes.empty())
+    return engine::discover_nodes();
+  std::vector<engine::node_description> out;
+  for (const auto& node : hardware.nodes)
+    out.push_back({node.cpus, node.memory_node});
+  return out;
+}
+
+std::string describe_models(const model_set& models) {
+  auto list = nlohmann::json::array();
+  for (const auto& model : *models) {
+    const auto& description = *model->description;
+    const auto& shape = description.shape;
+    std::uint64_t parameters = 0;
+    for (const auto& tensor : description.tensors)
+      parameters += tensor.rows * tensor.cols;
+    list.push_back({{"name", model->name},
+                    {"embedding", model->embedding},
+                    {"architecture", shape.arch_name},
+                    {"context", shape.n_context},
+                    {"vocabulary", shape.n_vocab},
+                    {"layers", shape.n_layer},
+                    {"width", shape.n_embd},
+                    {"parameters", parameters},
+                    {"file_bytes", description.file_bytes},
+                    {"tokenizer", description.words ? description.words->name() : ""},
+                    {"template", description.dialogue ? description.dialogue->name() : ""},
+                    {"model_hash", description.model_hash.hex()}});
+  }
+  return nlohmann::json{{"models", std::move(list)}}.dump();
+}
+
+} // namespace bitnetd::actors

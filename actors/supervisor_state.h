@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "actors/metrics.h"
+#include "actors/supervisor.h"
+#include "engine/node.h"
+#include "store/answers_db.h"
+#include "store/jobs_db.h"
+
+#include <caf/stateful_actor.hpp>
+#include <nlohmann/json_fwd.hpp>
+
+#include <map>
+#include <memory>
+#include <vector>
+
+namespace bitnetd::actors {
+
+/// What is made before any actor runs, so that a refusal reaches the one who starts the daemon.
+struct supervisor_parts {
+  supervisor_options options;
+  std::shared_ptr<metrics> counters;
+  std::vector<engine::node_description> nodes;
+  const engine::kernel_table* kernels = nullptr;
+  std::shared_ptr<store::jobs_db> jobs;
+  std::shared_ptr<store::answers_db> answers; ///< nullptr: could not be opened
+  model_set models;
+  std::map<hash128, cost_curve_ptr> curves;
+};
+
+/// Step costs of every model: stored ones, else measured now.
+[[nodiscard]] std::map<hash128, cost_curve_ptr>
+curves_of(const model_set& models, const supervisor_parts& parts, const conf::config& config);
+
+struct supervisor_state {
+  static inline constexpr const char* name = "supervisor";
+
+  supervisor_parts parts;
+  peers_ptr members;
+  mono_time started{}, stop_at{}, last_metrics{};
+  std::vector<mono_time> restarts; ///< of workers, lately
+  bool draining = false, stopping = false, failed = false, loading = false;
+
+  void spawn_all(supervisor_actor::pointer self);
+  void down(supervisor_actor::pointer self, const caf::down_msg& what);
+  void reload(supervisor_actor::pointer self, const conf::reload_report& report);
+  void models_came(supervisor_actor::pointer self, model_set models, const std::string& error);
+  void administer(supervisor_actor::pointer self, const admin_request& what);
+  void stop(supervisor_actor::pointer self, std::uint32_t limit_s);
+  void tick(supervisor_actor::pointer self);
+  [[nodiscard]] caf::result<health> check(supervisor_actor::pointer self);
+
+private:
+  [[nodiscard]] worker_actor spawn_worker(supervisor_actor::pointer self, std::uint32_t index);
+  void connect(supervisor_actor::pointer self);
+  void open_doors(supervisor_actor::pointer self);
+  void configure(supervisor_actor::pointer self);
+  void send_models(supervisor_actor::pointer self);
+  void drain(supervisor_actor::pointer self, bool on);
+  void end_all(supervisor_actor::pointer self);
+  void gather_stats(supervisor_actor::pointer self, const admin_request& what);
+  void tell(supervisor_actor::pointer self, const admin_request& who, std::string type,
+            std::string body);
+  void tell_report(supervisor_actor::pointer self, const admin_request& who,
+                   const conf::reload_report& report, nlohmann::json extra);
+};
+
+} // namespace bitnetd::actors

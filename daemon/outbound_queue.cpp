@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/outbound_queue.h"
+
+#include <cerrno>
+#include <sys/eventfd.h>
+#include <system_error>
+#include <unistd.h>
+#include <utility>
+
+namespace bitnetd::daemon {
+
+namespace {
+
+std::size_t bytes_of(const front_message& message) {
+  if (const auto* out = std::get_if<outbound>(&message))
+    return out->body.size() + out->to.peer.size() + out->to.tag.size();
+  if (const auto* event = std::get_if<actors::event>(&message))
+    return event->body.size();
+  return 0;
+}
+
+bool is_droppable(const front_message& message) {
+  const auto* out = std::get_if<outbound>(&message);
+  return (out != nullptr && out->is_delta()) || std::holds_alternative<actors::event>(message);
+}
+
+} // namespace
+
+outbound_queue::outbound_queue(std::size_t max_bytes)
+    : max_bytes_(max_bytes), fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (fd_ < 0)
+    throw std::system_error(errno, std::system_category(), "eventfd");
+}
+
+outbound_queue::~outbound_queue() { ::close(fd_); }
+
+void outbound_queue::push(front_message message) {
+  const auto size = bytes_of(message);
+  bool was_empty = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (bytes_ + size > max_bytes_ && is_droppable(message)) {
+      ++dropped_;
+      return;
+    }
+    was_empty = messages_.empty();
+    bytes_ += size;
+    messages_.push_back(std::move(message));
+  }
+  if (was_empty) { // later ones find the fd readable already
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(fd_, &one, sizeof one); // cannot overflow
+  }
+}
+
+std::deque<front_message> outbound_queue::take() {
+  std::uint64_t count = 0;
+  // Before the queue is emptied: a push in between leaves the fd readable for nothing, at worst.
+  [[maybe_unused]] const auto read = ::read(fd_, &count, sizeof count);
+  const std::lock_guard lock(mutex_);
+  bytes_ = 0;
+  return std::exchange(messages_, {});
+}
+
+} // namespace bitnetd::daemon

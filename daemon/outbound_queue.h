@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "actors/interfaces.h"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <variant>
+
+namespace bitnetd::daemon {
+
+/// One message to one peer, as it goes out.
+struct outbound {
+  actors::route to;
+  std::string type, body;
+  std::optional<actors::job_id> job; ///< of accepted and delta: what to cancel if the peer is gone
+  std::string principal;             ///< whose account is relieved
+  std::uint32_t release_jobs = 0;
+  std::uint64_t release_bytes = 0;
+
+  [[nodiscard]] bool is_delta() const noexcept { return type == "delta"; }
+};
+
+/// Ends the front's thread.
+struct stop_front {};
+
+/// What the pipeline tells the front.
+using front_message =
+    std::variant<outbound, actors::event, actors::peers_ptr, conf::config_ptr, stop_front>;
+
+/// The way from the actors to the front's thread: a queue and an eventfd that a poll can wait on.
+/// Any thread may push; it never waits for the front. Bounded by bytes: beyond the bound deltas and
+/// events are dropped (the result repeats all text, events are numbered), everything else is
+/// bounded by the count of open jobs and goes in.
+class outbound_queue {
+public:
+  explicit outbound_queue(std::size_t max_bytes = 64u << 20);
+  ~outbound_queue();
+  outbound_queue(const outbound_queue&) = delete;
+  outbound_queue& operator=(const outbound_queue&) = delete;
+
+  void push(front_message message);
+
+  /// Takes everything and resets the eventfd. For the front's thread.
+  [[nodiscard]] std::deque<front_message> take();
+
+  /// Readable while something waits.
+  [[nodiscard]] int fd() const noexcept { return fd_; }
+  [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_; }
+
+private:
+  const std::size_t max_bytes_;
+  int fd_ = -1;
+  std::mutex mutex_;
+  std::deque<front_message> messages_;
+  std::size_t bytes_ = 0;
+  std::atomic<std::uint64_t> dropped_{0};
+};
+
+} // namespace bitnetd::daemon

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "daemon/wire_submit.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+// Every request but `submit`, and the one function that reads them all. Job ids are in text form
+// and checked for their form only.
+
+namespace bitnetd::wire {
+
+struct hello {
+  std::string client;
+  bool wants_events = false;
+  bool operator==(const hello&) const = default;
+};
+
+struct ping {
+  std::string t; ///< JSON of the value to give back; empty: none
+  bool operator==(const ping&) const = default;
+};
+
+struct credit {
+  std::string job;
+  std::uint32_t n = 0;
+  bool operator==(const credit&) const = default;
+};
+
+struct status_query {
+  std::vector<std::string> jobs;
+  bool operator==(const status_query&) const = default;
+};
+
+struct result_query {
+  std::string job;
+  std::uint32_t wait_ms = 0;
+  bool operator==(const result_query&) const = default;
+};
+
+struct list_query {
+  std::vector<std::string> states; ///< words of docs/protocol.md; empty: all
+  std::string batch, cursor;
+  std::uint32_t limit = 100;
+  bool operator==(const list_query&) const = default;
+};
+
+struct cancel {
+  std::string job, reason;
+  bool operator==(const cancel&) const = default;
+};
+
+struct ack {
+  std::string job;
+  bool operator==(const ack&) const = default;
+};
+
+/// models, stats, metrics, undrain: the type says it all.
+struct plain {
+  bool operator==(const plain&) const = default;
+};
+
+struct reload {
+  bool dry_run = false;
+  bool operator==(const reload&) const = default;
+};
+
+struct profile {
+  std::string name; ///< empty: only tell
+  bool operator==(const profile&) const = default;
+};
+
+struct drain {
+  std::optional<std::uint32_t> timeout_s;
+  bool operator==(const drain&) const = default;
+};
+
+using request = std::variant<hello, ping, submit, credit, status_query, result_query, list_query,
+                             cancel, ack, plain, reload, profile, drain>;
+
+/// Reads the body of a request of this type: JSON, then fields. An unknown type is E_FRAME. Role
+/// and size are the caller's to check first.
+[[nodiscard]] std::variant<request, refusal>
+decode_request(std::string_view type, std::string_view body, const submit_bounds& bounds);
+
+/// The words of job states, in the order of their life.
+[[nodiscard]] std::span<const std::string_view> job_state_names() noexcept;
+
+} // namespace bitnetd::wire

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+#include "clients/bitnet_model/model_options.h"
+
+#include "clients/bitnet_model/commands.h"
+
+#include <CLI/CLI.hpp>
+
+namespace bitnetd::model_tool {
+
+namespace {
+
+const engine::kernel_table& find_isa(const std::string& name) {
+  const auto* kernels = engine::find_kernels(name);
+  if (kernels != nullptr)
+    return *kernels;
+  std::string known = "auto";
+  for (const auto& table : engine::all_kernels())
+    if (table.supported())
+      known += ", " + std::string{table.name};
+  throw refused{"--isa " + name + ": this machine has " + known};
+}
+
+/// Every CPU that this process may use, as one node whose memory is bound nowhere.
+engine::node_description whole_machine() {
+  engine::node_description all;
+  for (const auto& node : engine::discover_nodes())
+    all.cpus.insert(all.cpus.end(), node.cpus.begin(), node.cpus.end());
+  return all;
+}
+
+} // namespace
+
+void model_options::add_to(CLI::App& command) {
+  command.add_option("-m,--model", model, "model file (GGUF)")->required();
+  command.add_option("-t,--threads", threads, "compute threads; 0: one per CPU")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command.add_option("--isa", isa, "kernels: auto, scalar, avx2, avx512_vnni")
+      ->capture_default_str();
+}
+
+void model_options::add_numeric_to(CLI::App& command) {
+  command.add_option("--act", activations, "activation quantization of the projections")
+      ->check(CLI::IsMember({"model", "absmax", "none"}))
+      ->capture_default_str();
+  command.add_option("--kv", kv, "type of keys and values")
+      ->check(CLI::IsMember({"f32", "f16", "q8"}))
+      ->capture_default_str();
+}
+
+std::optional<engine::activation_quantization> model_options::activation_choice() const {
+  if (activations == "absmax")
+    return engine::activation_quantization::absmax;
+  if (activations == "none")
+    return engine::activation_quantization::none;
+  return std::nullopt;
+}
+
+engine::kv_type model_options::kv_choice() const {
+  if (kv == "q8")
+    throw refused{"--kv q8: keys and values of 8 bits are not supported yet; use f32 or f16"};
+  return kv == "f16" ? engine::kv_type::f16 : engine::kv_type::f32;
+}
+
+open_model::open_model(const model_options& options) : kernels_{find_isa(options.isa)} {
+  (void)options.kv_choice(); // before a model of gigabytes is read
+  const auto machine = whole_machine();
+  loaded_ = engine::load_model(options.model, {machine}, kernels_);
+  node_ = std::make_unique<engine::compute_node>(machine, options.threads);
+}
+
+engine::evaluator open_model::evaluator(const model_options& options, std::size_t max_tokens,
+                                        std::size_t chunk) {
+  const auto n_context = description().shape.n_context;
+  if (max_tokens > n_context)
+    throw refused{"a sequence of " + std::to_string(max_tokens) +
+                  " tokens; the model's context has " + std::to_string(n_context)};
+  engine::evaluator_options how;
+  how.activations = options.activation_choice();
+  how.kv = options.kv_choice();
+  how.chunk = chunk;
+  how.max_tokens = max_tokens;
+  return {loaded_.description, loaded_.per_node[0], *node_, kernels_, how};
+}
+
+} // namespace bitnetd::model_tool

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "engine/evaluator.h"
+#include "engine/weights.h"
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace bitnetd::model_tool {
+
+/// What every command that runs a model may be told.
+struct model_options {
+  std::filesystem::path model;
+  std::string activations = "model", kv = "f32", isa = "auto";
+  std::size_t threads = 0; ///< 0: one per CPU
+
+  /// Adds -m/--model, -t/--threads and --isa.
+  void add_to(CLI::App& command);
+  /// Adds --act and --kv.
+  void add_numeric_to(CLI::App& command);
+
+  [[nodiscard]] std::optional<engine::activation_quantization> activation_choice() const;
+  [[nodiscard]] engine::kv_type kv_choice() const; ///< throws refused for q8
+};
+
+/// A loaded model and the threads that run it.
+class open_model {
+public:
+  /// Throws load_error; refused for an instruction set that this machine does not have.
+  explicit open_model(const model_options& options);
+
+  [[nodiscard]] const engine::model& description() const noexcept { return *loaded_.description; }
+  [[nodiscard]] const engine::loaded_model& loaded() const noexcept { return loaded_; }
+  [[nodiscard]] engine::compute_node& node() noexcept { return *node_; }
+  [[nodiscard]] const engine::kernel_table& kernels() const noexcept { return kernels_; }
+  /// Throws refused when the model's context is shorter than max_tokens.
+  [[nodiscard]] engine::evaluator evaluator(const model_options& options, std::size_t max_tokens,
+                                            std::size_t chunk = 128);
+
+private:
+  const engine::kernel_table& kernels_;
+  engine::loaded_model loaded_;
+  std::unique_ptr<engine::compute_node> node_;
+};
+
+} // namespace bitnetd::model_tool

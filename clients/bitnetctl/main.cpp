@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+#include "clients/bitnetctl/admin.h"
+#include "clients/bitnetctl/batch.h"
+#include "clients/bitnetctl/exit_codes.h"
+#include "clients/bitnetctl/jobs.h"
+#include "clients/bitnetctl/submit.h"
+#include "clients/bitnetctl/top.h"
+#include "clients/bitnetctl/validate.h"
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+#include <iostream>
+#include <memory>
+
+// bitnetctl: everything one asks or tells a running bitnetd from a shell. The command line, and
+// what became of it as an exit status.
+
+namespace {
+
+using namespace bitnetd::ctl;
+
+/// The commands: each sets `run` when it is the one that was named.
+class command_line {
+public:
+  command_line() {
+    app_.set_version_flag("--version", "bitnetctl " BITNETD_VERSION);
+    app_.require_subcommand(1);
+    app_.fallthrough(); // --json may stand behind the command, too
+    app_.add_option("--socket", with_.socket,
+                    "the front's socket or its directory; else $BITNETD_SOCKET, "
+                    "$RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/bitnetd, /run/bitnetd");
+    app_.add_flag("--json", with_.as_json, "JSON, one object per line");
+    app_.add_option("--timeout", with_.timeout, "seconds to wait for an answer");
+    app_.add_option("--wait-ready", with_.wait_ready, "first wait so many seconds for the daemon");
+    app_.footer("Exit status: 0 ok, 1 the daemon said error, 2 usage, 3 the input was refused,\n"
+                "4 no daemon or no answer in time, 5 the job failed.");
+    add_job_commands();
+    add_admin_commands();
+  }
+
+  CLI::App& app() { return app_; }
+  [[nodiscard]] int run() const { return run_(); }
+
+private:
+  CLI::App* command(const char* name, const char* about, std::function<int()> run,
+                    CLI::App* under = nullptr) {
+    auto* const added = (under != nullptr ? *under : app_).add_subcommand(name, about);
+    added->callback([this, run = std::move(run)] { run_ = run; });
+    return added;
+  }
+
+  void add_job_commands() {
+    submit_.add_to(
+        *command("submit", "run a prompt", [this] { return run_submit(with_, submit_); }));
+    auto* const batch = app_.add_subcommand("batch", "run a file of prompts");
+    batch->require_subcommand(1);
+    batch_.add_to(*command(
+        "run", "IN.jsonl -o OUT.jsonl", [this] { return run_batch(with_, batch_); }, batch));
+    command("status", "how jobs are", [this] { return run_status(with_, jobs_); })
+        ->add_option("jobs", jobs_, "job ids")
+        ->required();
+    auto* const result =
+        command("result", "the answer of a job", [this] { return run_result(with_, job_, wait_); });
+    result->add_option("job", job_, "job id")->required();
+    result->add_option("--wait", wait_, "seconds to wait for its end");
+    auto* const list =
+        command("ls", "jobs, newest first", [this] { return run_list(with_, list_); });
+    list->add_option("--state", list_.states, "only these states; may be repeated")
+        ->allow_extra_args(false);
+    list->add_option("--batch", list_.batch, "only the items of this batch");
+    list->add_option("--limit", list_.limit, "most jobs to show; 0 is all");
+    command("cancel", "end jobs", [this] { return run_cancel(with_, jobs_); })
+        ->add_option("jobs", jobs_, "job ids")
+        ->required();
+    command("ack", "results were received and may be dropped",
+            [this] { return run_ack(with_, jobs_); })
+        ->add_option("jobs", jobs_, "job ids")
+        ->required();
+  }
+
+  void add_admin_commands() {
+    auto* const top = command("top", "a live screen", [this] { return run_top(with_, top_); });
+    top->add_flag("--once", top_.once, "one screen, then end");
+    top->add_option_function<unsigned>(
+        "--interval",
+        [this](unsigned ms) { top_.interval = std::chrono::milliseconds(std::max(ms, 100u)); },
+        "milliseconds between two screens");
+    command("ping", "is it there", [this] { return run_ping(with_); });
+    command("models", "what is served", [this] { return run_models(with_); });
+    command("stats", "figures of every part", [this] {
+      return run_stats(with_, brief_);
+    })->add_flag("--brief", brief_, "a few lines");
+    command("metrics", "for Prometheus", [this] { return run_metrics(with_); });
+    command("reload", "read the configuration again", [this] {
+      return run_reload(with_, dry_run_);
+    })->add_flag("--dry-run", dry_run_, "only say what would change");
+    auto* const validate = command("validate", "check a configuration file", [this] {
+      if (schema_)
+        return run_schema(with_.as_json);
+      if (!file_.empty())
+        return run_validate(file_, with_.as_json);
+      std::cerr << "bitnetctl validate: expected a file, or --schema\n";
+      return exit_code::usage;
+    });
+    auto* const file = validate->add_option("file", file_, "bitnetd.yaml");
+    validate->add_flag("--schema", schema_, "list every key with its bounds")->excludes(file);
+    auto* const profile = command("profile", "show, list or use profiles",
+                                  [this] { return run_profile(with_, action_, name_); });
+    profile->add_option("action", action_, "show, list or use")
+        ->check(CLI::IsMember({"show", "list", "use"}));
+    profile->add_option("name", name_, "of the profile to use");
+    command("drain", "take no new jobs", [this] {
+      return run_drain(with_, drain_wait_);
+    })->add_option("--wait", drain_wait_, "seconds to wait until nothing is open");
+    command("undrain", "take jobs again", [this] { return run_undrain(with_); });
+    auto* const raw =
+        command("raw", "send any request", [this] { return run_raw(with_, type_, body_, admin_); });
+    raw->add_option("type", type_, "as in docs/protocol.md")->required();
+    raw->add_option("body", body_, "JSON; - is standard input");
+    raw->add_flag("--admin", admin_, "to the admin socket");
+  }
+
+  CLI::App app_{"bitnetctl: submits jobs to bitnetd, asks for them, and operates it.", "bitnetctl"};
+  session with_;
+  std::function<int()> run_;
+
+  submit_options submit_;
+  batch_options batch_;
+  list_options list_;
+  top_options top_;
+  std::vector<std::string> jobs_;
+  std::string job_, file_, action_ = "show", name_, type_, body_ = "{}";
+  std::chrono::seconds wait_{0};
+  std::optional<std::chrono::seconds> drain_wait_;
+  bool brief_ = false, dry_run_ = false, schema_ = false, admin_ = false;
+};
+
+} // namespace
+
+int main(int argc, char** argv) {
+  command_line commands;
+  try {
+    commands.app().parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return commands.app().exit(error) == 0 ? exit_code::ok : exit_code::usage;
+  }
+  try {
+    return commands.run();
+  } catch (const bad_input& why) {
+    std::cerr << "bitnetctl: " << why.what() << '\n';
+    return exit_code::refused;
+  } catch (const no_daemon& why) {
+    std::cerr << "bitnetctl: " << why.what() << '\n';
+    return exit_code::no_daemon;
+  } catch (const std::exception& why) {
+    std::cerr << "bitnetctl: " << why.what() << '\n';
+    return exit_code::daemon_error;
+  }
+}

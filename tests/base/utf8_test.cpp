@@ -59,7 +59,7 @@ TEST_CASE("a text cut anywhere has a complete prefix that ends at a code point",
     std::string text;
     std::vector<std::size_t> borders{0};
     for (int i = 0; i < 8; ++i) {
-      char32_t c = random() % 0x110000;
+      const auto c = static_cast<char32_t>(random() % 0x110000);
       text += encode(c >= 0xD800 && c < 0xE000 ? U'x' : c);
       borders.push_back(text.size());
     }

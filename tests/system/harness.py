@@ -8,8 +8,8 @@ import sys
 import tempfile
 import time
 
-BUILD = os.environ.get("BITNETD_BUILD", os.path.join(os.path.dirname(__file__), "../../build/release"))
-SOURCE = os.environ.get("BITNETD_SOURCE", os.path.join(os.path.dirname(__file__), "../.."))
+BUILD = os.path.abspath(os.environ.get("BITNETD_BUILD", os.path.join(os.path.dirname(__file__), "../../build/release")))
+SOURCE = os.path.abspath(os.environ.get("BITNETD_SOURCE", os.path.join(os.path.dirname(__file__), "../..")))
 sys.path.insert(0, os.path.join(SOURCE, "clients/python"))
 
 from bitnet_client import Client  # noqa: E402  (the path is set above)
@@ -49,8 +49,7 @@ class Daemon:
             os.mkdir(os.path.join(self.root, name))
         self.config = os.path.join(self.root, "bitnetd.yaml")
         self.write_profile(profile)
-        with open(self.config, "w", encoding="utf-8") as f:
-            f.write(CONFIG.format(chat=CHAT, embed=EMBED, nodes=nodes, extra=extra))
+        self.write_config(nodes=nodes, extra=extra)
         self.process = None
         if start:
             self.start()
@@ -65,12 +64,34 @@ class Daemon:
             f.write(text)
         os.rename(target + ".new", target)
 
+    def write_config(self, models=None, nodes=ONE_NODE, extra="", profile="test"):
+        """Replaces bitnetd.yaml; `models` are further entries as YAML flow mappings."""
+        text = CONFIG.format(chat=CHAT, embed=EMBED, nodes=nodes, extra=extra)
+        text = text.replace("hardware:", "".join("  - %s\n" % m for m in models or []) + "hardware:")
+        text = text.replace("profile: test", "profile: " + profile)
+        with open(self.config + ".new", "w", encoding="utf-8") as f:
+            f.write(text)
+        os.rename(self.config + ".new", self.config)
+
+    def command(self, *options):
+        """The command line of this daemon."""
+        return [DAEMON, "--config", self.config, "--state-directory", self.path("state"),
+                "--cache-directory", self.path("cache"), "--runtime-directory", self.path("run"), *options]
+
+    def run_to_end(self, *options, timeout=60):
+        """Runs it where it is expected to end by itself: status and what it wrote."""
+        done = subprocess.run(self.command(*options), capture_output=True, text=True, timeout=timeout,
+                              env={**os.environ, **self.environment}, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    def spawn(self):
+        """Starts the process and waits for nothing."""
+        with open(self.path("log"), "ab") as log:
+            self.process = subprocess.Popen(self.command(), stderr=log, stdout=log,
+                                            env={**os.environ, **self.environment})
+
     def start(self):
-        self.log = open(self.path("log"), "ab")
-        self.process = subprocess.Popen(
-            [DAEMON, "--config", self.config, "--state-directory", self.path("state"),
-             "--cache-directory", self.path("cache"), "--runtime-directory", self.path("run")],
-            stderr=self.log, stdout=self.log, env={**os.environ, **self.environment})
+        self.spawn()
         done = subprocess.run([CTL, "--socket", self.path("run"), "--wait-ready", "60", "ping"],
                               capture_output=True, text=True, timeout=90)
         if done.returncode != 0:
@@ -121,7 +142,6 @@ class Daemon:
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait(30)
-        self.log.close()
         self.folder.cleanup()
 
     def __enter__(self):

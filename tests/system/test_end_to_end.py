@@ -3,6 +3,7 @@
 """The main job, through real processes: ask, stream, cache, batch, embed, cancel, restart."""
 import concurrent.futures
 import math
+import time
 import unittest
 
 from harness import TWO_NODES, Daemon, until
@@ -126,7 +127,6 @@ class Durability(unittest.TestCase):
             with daemon.client() as c:
                 kept = c.chat("What is bitnetd?").text
                 jobs = [c.submit(prompt="Tell me about %d" % i, max_tokens=120, ignore_eos=True, key="k%d" % i).job for i in range(12)]
-                import time
                 time.sleep(1)  # the promise: an entry is a hit after a kill a second after its reply
             daemon.kill()
             daemon.start()

@@ -49,6 +49,7 @@ std::string memo_key(const served_model& model, const prompt& words) {
     key += text;
   };
   key += static_cast<char>('0' + static_cast<int>(words.kind));
+  add(model.chat_template);
   add(words.text);
   for (const auto& message : words.messages) {
     add(message.role);
@@ -76,6 +77,25 @@ tokenize(const served_model& model, const prompt& words, token_memo* memo) {
   if (memo)
     memo->put(std::move(key), tokens);
   return tokens;
+}
+
+/// Refuses what cannot fit whatever its tokens are, so that nobody waits while megabytes are
+/// tokenized.
+std::optional<failure> surely_too_long(const served_model& model, const prompt& words) {
+  const auto& description = *model.description;
+  if (!description.words)
+    return std::nullopt;
+  auto bytes = words.text.size();
+  for (const auto& message : words.messages)
+    bytes += message.content.size();
+  const auto least = bytes / std::max<std::size_t>(1, description.words->longest_piece());
+  const auto context = description.shape.n_context;
+  if (least <= context)
+    return std::nullopt;
+  return context_exceeded(fmt::format("the prompt has {} bytes, which is at least {} tokens; the "
+                                      "context of {} is {} tokens, prompt and answer together",
+                                      bytes, least, model.name, context),
+                          context);
 }
 
 /// What the similarity tier compares: the last user turn, or the prompt.
@@ -213,6 +233,8 @@ std::variant<traits, failure> analyze(const request& what, std::uint32_t item,
   traits how;
   how.model = std::get<model_handle>(std::move(model));
   how.config = with.config;
+  if (auto why = surely_too_long(*how.model, words))
+    return std::move(*why);
   auto tokens = tokenize(*how.model, words, with.memo);
   if (auto* why = std::get_if<failure>(&tokens))
     return std::move(*why);

@@ -2,6 +2,7 @@
 #include "actors/analyzer.h"
 
 #include "actors/errors.h"
+#include "actors/guard.h"
 #include "actors/names.h"
 #include "actors/trace.h"
 #include "base/log.h"
@@ -50,7 +51,17 @@ job analyzer_state::make_job(const request_ptr& what, std::uint32_t item,
   return out;
 }
 
+/// What one request makes go wrong ends that request only.
 std::variant<std::vector<job>, failure> analyzer_state::make_jobs(const request_ptr& what) {
+  try {
+    return try_make_jobs(what);
+  } catch (const std::exception& error) {
+    log::error("a request of {} could not be analyzed: {}", what->principal, error.what());
+    return internal(std::string{"the request could not be analyzed: "} + error.what());
+  }
+}
+
+std::variant<std::vector<job>, failure> analyzer_state::try_make_jobs(const request_ptr& what) {
   const analysis_context with{models, config, &costs, load_ms, time->mono(), &memo};
   std::vector<std::variant<traits, failure>> results;
   std::vector<traits*> accepted;
@@ -128,6 +139,7 @@ analyzer_actor::behavior_type analyzer(analyzer_actor::stateful_pointer<analyzer
   self->state.time = std::move(time);
   self->state.counters = std::move(counters);
   self->state.ids = ids;
+  log_exceptions(self);
   return {
       [self](submit_atom, const request_ptr& what) { self->state.submit(self, what); },
       [self](cancel_atom, const query& what) {

@@ -35,6 +35,7 @@ struct analyzer_state {
 private:
   /// One job, or a parent and its children; a failure that ends the whole request.
   [[nodiscard]] std::variant<std::vector<job>, failure> make_jobs(const request_ptr& what);
+  [[nodiscard]] std::variant<std::vector<job>, failure> try_make_jobs(const request_ptr& what);
   [[nodiscard]] job make_job(const request_ptr& what, std::uint32_t item,
                              const analysis_context& with, mono_time began,
                              std::variant<traits, failure>& result);

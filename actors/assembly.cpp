@@ -37,19 +37,32 @@ bool assembly::append(const output& piece, mono_time now) {
   tokens_.insert(tokens_.end(), piece.tokens.begin(), piece.tokens.end());
   text_ += piece.text;
   logprob_sum_ += piece.logprob_sum;
+  if (job_.what->durable)
+    unwritten_.push_back(text_.size());
+  else
+    may_leave_ = text_.size();
   return true;
 }
 
+void assembly::written() {
+  if (stale_writes_ > 0) {
+    --stale_writes_;
+  } else if (!unwritten_.empty()) {
+    may_leave_ = unwritten_.front();
+    unwritten_.pop_front();
+  }
+}
+
 std::optional<reply_delta> assembly::take_delta() {
-  if (!streams() || credit_ == 0 || sent_bytes_ == text_.size())
+  if (!streams() || credit_ == 0 || sent_bytes_ >= may_leave_)
     return std::nullopt;
   reply_delta out;
   out.job = job_.id;
   out.seq = seq_++;
   out.offset = sent_bytes_;
-  out.text = text_.substr(sent_bytes_);
+  out.text = text_.substr(sent_bytes_, may_leave_ - sent_bytes_);
   out.n_tokens = static_cast<std::uint32_t>(tokens_.size() - sent_tokens_);
-  sent_bytes_ = text_.size();
+  sent_bytes_ = may_leave_;
   sent_tokens_ = tokens_.size();
   --credit_;
   return out;
@@ -77,6 +90,9 @@ void assembly::restart() {
   tokens_.clear();
   text_.clear();
   logprob_sum_ = 0;
+  may_leave_ = 0;
+  stale_writes_ += unwritten_.size();
+  unwritten_.clear();
   worker_.reset();
   ++retries_;
   auto how = *job_.how;

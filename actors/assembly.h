@@ -4,6 +4,7 @@
 #include "actors/messages.h"
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,6 +28,9 @@ public:
   [[nodiscard]] bool append(const output& piece, mono_time now);
   [[nodiscard]] const std::vector<engine::token_id>& tokens() const noexcept { return tokens_; }
 
+  /// The earliest piece that was not known to be in the log is. Text of a durable job may leave
+  /// only then.
+  void written();
   /// The next delta, if there is text, the client streams and has credit. Everything not yet sent
   /// goes into one: a slow reader gets fewer and larger ones.
   [[nodiscard]] std::optional<reply_delta> take_delta();
@@ -42,7 +46,7 @@ public:
 
   [[nodiscard]] timing times(mono_time now, double prefill_ms, double decode_ms) const;
 
-  bool cancel_asked = false, deadline_passed = false;
+  bool deadline_passed = false;
 
 private:
   job job_;
@@ -50,7 +54,9 @@ private:
   std::vector<engine::token_id> tokens_;
   std::string text_;
   double logprob_sum_ = 0;
-  std::uint64_t seq_ = 0, sent_bytes_ = 0;
+  std::uint64_t seq_ = 0, sent_bytes_ = 0, may_leave_ = 0; ///< may_leave_: bytes of text_
+  std::deque<std::uint64_t> unwritten_; ///< text_'s size after each piece that waits for the log
+  std::size_t stale_writes_ = 0;        ///< pieces of an earlier attempt that wait for the log
   std::size_t sent_tokens_ = 0;
   std::uint32_t credit_ = 0, retries_ = 0;
   std::optional<mono_time> assigned_, first_token_;

@@ -4,6 +4,7 @@
 #include "actors/cost_model.h"
 #include "actors/interfaces.h"
 #include "actors/metrics.h"
+#include "actors/placement.h"
 #include "actors/run_order.h"
 #include "base/clock.h"
 
@@ -20,52 +21,65 @@ namespace bitnetd::actors {
 struct batcher_state {
   static inline constexpr const char* name = "batcher";
 
-  /// A worker as last heard of, less what was assigned since.
-  struct worker_view {
-    worker_actor handle;
-    worker_credit credit;
-    std::set<job_id> running;
-    double running_ms = 0; ///< predicted, of what it runs
-    std::uint32_t n_decode = 0;
-    std::uint64_t context_sum = 0;
-    step_budget budget;
+  /// A job and what happened to it here.
+  struct held_job {
+    job what;
+    mono_time arrived{};                ///< it came: its place in the order, also when it moves
+    mono_time since{};                  ///< it waits (or waited) for a worker
+    std::vector<engine::token_id> made; ///< tokens that a lost worker made
+    std::uint32_t lost_workers = 0;     ///< workers that ended while it ran
+    bool counted = false;               ///< in the phase's counter
   };
   struct running_job {
-    job what;
+    held_job held;
     std::uint32_t worker = 0;
+  };
+  /// Jobs that wait for one model. Models take turns: none waits behind another's full batch.
+  struct model_queue {
+    run_order order;
+    std::string blocked; ///< why the next job could not start; for its trace
   };
 
   std::shared_ptr<const clock> time;
   std::shared_ptr<metrics> counters;
   conf::config_ptr config;
   peers_ptr others;
-  run_order order;
-  std::map<job_id, job> waiting;
+  std::map<hash128, model_queue> queues;
+  hash128 last_started; ///< model of the job that was assigned last
+  std::map<job_id, held_job> waiting;
   std::map<job_id, running_job> running;
-  std::map<job_id, job> recalled; ///< of a lost worker: the responder is asked for their tokens
-  std::map<job_id, std::vector<engine::token_id>> resumed; ///< tokens that were made elsewhere
-  std::map<job_id, mono_time> came;
-  std::vector<worker_view> workers;
+  std::map<job_id, held_job>
+      recalled; ///< of a lost worker: the responder is asked for their tokens
+  std::vector<worker_actor> workers;
+  std::vector<worker_load> loads; ///< of `workers`
   std::map<hash128, cost_model> costs;
-  std::string blocked; ///< why the next job could not start; for its trace
+  std::map<hash128, std::uint32_t> steps_since_told; ///< of a model's cost
+  double told_load_ms = -1;
   bool ticking = false;
 
-  void enqueue(batcher_actor::pointer self, job what);
+  void enqueue(batcher_actor::pointer self, held_job held);
   void dispatch(batcher_actor::pointer self);
-  void assign(batcher_actor::pointer self, const run_order::choice& choice, std::uint32_t worker);
-  /// Index of the best worker for this job, or none; `blocked` then says why.
-  [[nodiscard]] std::optional<std::uint32_t> place(const job& what);
-  void leave(batcher_actor::pointer self, std::uint32_t worker, const job_id& id);
+  void credit(batcher_actor::pointer self, const worker_credit& now);
+  void refused(batcher_actor::pointer self, std::uint32_t worker, const job_id& id);
+  void leave(batcher_actor::pointer self, const job_id& id);
   void lost(batcher_actor::pointer self, std::uint32_t worker);
   void resume(batcher_actor::pointer self, const job_id& id, std::vector<engine::token_id> tokens);
   void cancel(batcher_actor::pointer self, const job_id& id);
   void expire(batcher_actor::pointer self);
   void observe(batcher_actor::pointer self, const step_time& step);
-  void send_budget(batcher_actor::pointer self, std::uint32_t worker, const hash128& model);
   void connect(batcher_actor::pointer self, const peers_ptr& next);
   void configure(batcher_actor::pointer self, const conf::config_ptr& next);
-  void report_load(batcher_actor::pointer self);
   void keep_ticking(batcher_actor::pointer self);
+  [[nodiscard]] std::string stats() const;
+
+private:
+  [[nodiscard]] bool start_one(batcher_actor::pointer self);
+  void assign(batcher_actor::pointer self, held_job held, std::uint32_t worker,
+              const std::string& why, const std::string& blocked);
+  [[nodiscard]] std::string decision(const held_job& held, std::uint32_t worker,
+                                     const std::string& why, const std::string& blocked) const;
+  void send_budget(batcher_actor::pointer self, std::uint32_t worker, const hash128& model);
+  void report_load(batcher_actor::pointer self);
 };
 
 /// BATCHER: the run queue and where its jobs run.

@@ -3,6 +3,7 @@
 
 #include "actors/cached_answers.h"
 #include "actors/errors.h"
+#include "actors/guard.h"
 #include "actors/names.h"
 #include "actors/sequences.h"
 #include "actors/trace.h"
@@ -22,6 +23,8 @@ constexpr std::chrono::milliseconds vector_timeout{2000};
 constexpr std::size_t max_fresh = 512;
 constexpr std::size_t max_waiting = 256; // lookups that wait for a vector
 constexpr std::size_t neighbours = 8;
+/// Longer texts are not even tokenized: they would be over max_embedded_tokens.
+constexpr std::size_t max_embedded_bytes = 16 * max_embedded_tokens;
 
 using conf::cache_mode;
 
@@ -130,7 +133,7 @@ void cache_state::lookup(cache_actor::pointer self, job what) {
     return;
   if (wants_similarity(what, key))
     return ask_for_vector(self, std::move(what), std::move(key), began);
-  miss(self, {std::move(what), std::move(key), began}, {},
+  miss(self, {std::move(what), std::move(key), began, {}}, {},
        "no exact entry; the similarity tier was not asked");
 }
 
@@ -145,23 +148,28 @@ bool cache_state::wants_similarity(const job& what, const cache_key& key) const 
 void cache_state::ask_for_vector(cache_actor::pointer self, job what, cache_key key,
                                  mono_time began) {
   embed_request request;
-  request.tokens = embedder->description->words->encode(what.how->cache_text, true, false);
+  if (what.how->cache_text.size() <= max_embedded_bytes)
+    request.tokens = embedder->description->words->encode(what.how->cache_text, true, false);
   const auto worker = std::ranges::find_if(others->workers, [](const auto& w) { return !!w; });
-  if (request.tokens.size() > max_embedded_tokens || worker == others->workers.end())
-    return miss(self, {std::move(what), std::move(key), began}, {},
+  if (request.tokens.empty() || request.tokens.size() > max_embedded_tokens ||
+      worker == others->workers.end())
+    return miss(self, {std::move(what), std::move(key), began, {}}, {},
                 "no exact entry; the text is too long for the similarity tier");
   request.ticket = next_ticket++;
-  waiting.emplace(request.ticket, waiting_lookup{std::move(what), std::move(key), began});
+  request.model_hash = embedder->description->model_hash;
+  waiting.emplace(request.ticket,
+                  waiting_lookup{std::move(what), std::move(key), began, request.model_hash});
   self->send(*worker, embed_atom_v, std::move(request));
 }
 
 bool cache_state::try_similar(cache_actor::pointer self, waiting_lookup& from,
                               std::span<const float> vector, std::string& nearest) {
-  const auto& policy = from.what.how->config->profile.cache;
+  // Whether it is asked was decided when the job came; by which numbers, now.
+  const auto mode = from.what.how->config->profile.cache.mode;
+  const auto& policy = config->profile.cache;
   const auto floor =
       std::max(policy.min_confidence, from.what.what->cache.min_confidence.value_or(0.0));
-  const auto found =
-      similar.nearest(from.key.partition, embedder->description->model_hash, vector, neighbours);
+  const auto found = similar.nearest(from.key.partition, from.embedder, vector, neighbours);
   if (found.empty()) {
     nearest = "nothing to compare with";
     return false;
@@ -176,7 +184,7 @@ bool cache_state::try_similar(cache_actor::pointer self, waiting_lookup& from,
                                        : answers->get(candidate.entry);
     if (!entry || !usable(from.what, *entry))
       continue;
-    if (policy.mode == cache_mode::shadow) {
+    if (mode == cache_mode::shadow) {
       ++shadow_hits;
       counters->shadow_hit();
       log::info(
@@ -207,14 +215,14 @@ void cache_state::vector_came(cache_actor::pointer self, const embedded& vector)
     return;
   auto& from = node.mapped();
   std::string nearest = "no vector in time";
-  if (!vector.vector.empty() && embedder && try_similar(self, from, vector.vector, nearest))
+  if (!vector.vector.empty() && try_similar(self, from, vector.vector, nearest))
     return;
   miss(self, std::move(from), vector.vector, "no exact entry; " + nearest);
 }
 
 void cache_state::miss(cache_actor::pointer self, waiting_lookup from, std::vector<float> vector,
                        std::string decision) {
-  auto& [what, key, began] = from;
+  auto& [what, key, began, whose] = from;
   what.cache.status = cache_status::miss;
   if (what.what->cache.only_if_cached) {
     counters->cache_lookup("not_cached", "none");
@@ -239,21 +247,27 @@ void cache_state::miss(cache_actor::pointer self, waiting_lookup from, std::vect
   what.trace.push_back(trace_line("cache", what, began, time->mono(), std::move(decision)));
   if (!leader)
     flights.lead(std::move(flight), what.id);
+  lead(self, std::move(what), std::move(key), std::move(vector), whose);
+}
+
+void cache_state::lead(cache_actor::pointer self, job what, cache_key key,
+                       std::vector<float> vector, const hash128& whose) {
+  const auto& asked = what.what->cache;
+  const auto most = config->profile.cache.ttl;
   computing how;
   how.key = std::move(key);
   how.vector = std::move(vector);
-  how.embedder = embedder ? embedder->description->model_hash : hash128{};
+  how.embedder = whose;
   how.prompt = what.how->cache_text;
-  how.ttl = std::min(what.what->cache.ttl.value_or(what.how->config->profile.cache.ttl),
-                     what.how->config->profile.cache.ttl);
-  how.no_store = what.what->cache.no_store;
+  how.ttl = std::min(asked.ttl.value_or(most), most);
+  how.no_store = asked.no_store;
   leaders.insert_or_assign(what.id, std::move(how));
   self->send(others->batcher, compute_atom_v, std::move(what));
 }
 
 void cache_state::settled(cache_actor::pointer self, const job_id& id, const answer_ptr& found,
                           bool keep) {
-  const auto how = leaders.extract(id);
+  auto how = leaders.extract(id);
   if (how.empty())
     return;
   if (!found) {
@@ -261,8 +275,8 @@ void cache_state::settled(cache_actor::pointer self, const job_id& id, const ans
       log::info("job {} did not finish; {} computes in its place", id.text(), next->id.text());
       next->cache = {};
       next->cache.status = cache_status::miss;
-      leaders.insert_or_assign(next->id, std::move(how.mapped()));
-      self->send(others->batcher, compute_atom_v, std::move(*next));
+      auto& [key, vector, whose, prompt, ttl, no_store] = how.mapped();
+      lead(self, std::move(*next), std::move(key), std::move(vector), whose);
     }
     return;
   }
@@ -335,6 +349,7 @@ cache_actor::behavior_type cache(cache_actor::stateful_pointer<cache_state> self
   if (state.answers)
     log::info("cache: {} entries, {} with a vector", state.answers->totals().entries,
               state.similar.load(*state.answers));
+  log_exceptions(self);
   self->delayed_send(self, tick_interval, tick_atom_v);
   return {
       [self](probe_atom, job& what) { self->state.probe(self, std::move(what)); },

@@ -26,12 +26,13 @@ struct cache_state {
     job what;
     cache_key key;
     mono_time began{};
+    hash128 embedder; ///< who makes the vector; zeros: none was asked for
   };
   /// A job that computes an answer which may be kept.
   struct computing {
     cache_key key;
     std::vector<float> vector;
-    hash128 embedder;
+    hash128 embedder;   ///< whose vector it is
     std::string prompt; ///< what the vector stands for
     seconds ttl{0};
     bool no_store = false;
@@ -70,6 +71,9 @@ private:
                mono_time began, std::string decision);
   void ask_for_vector(cache_actor::pointer self, job what, cache_key key, mono_time began);
   [[nodiscard]] bool wants_similarity(const job& what, const cache_key& key) const;
+  /// Hands a job on to be computed; what comes of it may be kept.
+  void lead(cache_actor::pointer self, job what, cache_key key, std::vector<float> vector,
+            const hash128& whose);
   /// The end of a lookup without an answer: follow, lead, or refuse (`only-if-cached`).
   void miss(cache_actor::pointer self, waiting_lookup from, std::vector<float> vector,
             std::string decision);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "actors/cache_keeper.h"
 
+#include "actors/guard.h"
 #include "base/log.h"
 
 #include <utility>
@@ -38,33 +39,48 @@ void cache_keeper_state::write(cache_keeper_actor::pointer self) {
   commit_due = false;
   if (arrived.empty() || !answers)
     return;
-  auto replaced = answers->put(arrived);
+  put(self, std::exchange(arrived, {}));
+  if (unsynced >= sync_entries)
+    sync_now();
+}
+
+void cache_keeper_state::put(cache_keeper_actor::pointer self,
+                             std::span<const store::cache_entry> entries) {
+  auto replaced = answers->put(entries);
+  // One entry that breaks a bound of the store (a huge prompt) must not cost the others.
+  if (!replaced && replaced.why().code() == store::errc::invalid) {
+    if (entries.size() > 1) {
+      for (const auto& entry : entries)
+        put(self, std::span{&entry, 1});
+      return;
+    }
+    log::debug("cache: entry {} is not kept: {}", entries[0].id, replaced.why().text());
+    return tell_erased(self, {{entries[0].id, entries[0].partition}});
+  }
   if (check(replaced.why())) {
-    unsynced += arrived.size();
-    tell_erased(self, std::move(*replaced));
-  } else {
-    // Not kept: the cache must not find them either.
-    std::vector<store::erased_entry> gone;
-    for (const auto& entry : arrived)
-      gone.push_back({entry.id, entry.partition});
-    tell_erased(self, std::move(gone));
-    (void)answers->resume();
+    unsynced += entries.size();
+    return tell_erased(self, std::move(*replaced));
   }
-  arrived.clear();
-  if (unsynced >= sync_entries && check(answers->sync())) {
-    unsynced = 0;
-    last_sync = time->mono();
-  }
+  // Not kept: the cache must not find them either.
+  std::vector<store::erased_entry> gone;
+  for (const auto& entry : entries)
+    gone.push_back({entry.id, entry.partition});
+  tell_erased(self, std::move(gone));
+  (void)answers->resume();
+}
+
+void cache_keeper_state::sync_now() {
+  if (!check(answers->sync()))
+    return;
+  unsynced = 0;
+  last_sync = time->mono();
 }
 
 void cache_keeper_state::tidy(cache_keeper_actor::pointer self) {
   if (!answers)
     return;
-  const auto now = time->mono();
-  if (unsynced > 0 && now - last_sync >= sync_interval && check(answers->sync())) {
-    unsynced = 0;
-    last_sync = now;
-  }
+  if (unsynced > 0 && time->mono() - last_sync >= sync_interval)
+    sync_now();
   const auto now_us = to_wall_us(time->wall());
   if (!touched.empty()) {
     std::vector<store::cache_touch> touches;
@@ -91,9 +107,13 @@ cache_keeper(cache_keeper_actor::stateful_pointer<cache_keeper_state> self,
   state.answers = std::move(answers);
   state.last_sync = state.time->mono();
   self->delayed_send(self, sync_interval, tick_atom_v);
+  log_exceptions(self);
   self->set_exit_handler([self](const caf::exit_msg& end) {
-    self->state.write(self);
-    self->state.tidy(self);
+    auto& now = self->state;
+    now.write(self);
+    now.tidy(self);
+    if (now.answers)
+      now.sync_now();
     self->quit(end.reason);
   });
   return {

@@ -10,6 +10,7 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <vector>
 
 namespace bitnetd::actors {
@@ -30,8 +31,10 @@ struct cache_keeper_state {
 
   void write(cache_keeper_actor::pointer self);
   void tidy(cache_keeper_actor::pointer self);
+  void sync_now();
 
 private:
+  void put(cache_keeper_actor::pointer self, std::span<const store::cache_entry> entries);
   void tell_erased(cache_keeper_actor::pointer self, std::vector<store::erased_entry> gone);
   /// Notes a store error once; the cache goes on without it.
   bool check(const store::status& status);

@@ -30,6 +30,15 @@ struct job_end {
   bool has_reply = false; ///< there is something to send
 };
 
+/// What loading models came to.
+struct loaded_models {
+  std::vector<conf::model_config> wanted;
+  model_set models; ///< as they were, when `error` is set
+  std::map<hash128, cost_curve_ptr> curves;
+  std::string error;
+};
+using loaded_models_ptr = std::shared_ptr<const loaded_models>;
+
 /// What the watchdog and `status` ask: is progress being made?
 struct health {
   bool alive = false; ///< every actor answered, and the last step ended in time
@@ -47,6 +56,7 @@ CAF_ADD_TYPE_ID(bitnetd, (bitnetd::store::job_id))
 CAF_ADD_TYPE_ID(bitnetd, (bitnetd::actors::assignment))
 CAF_ADD_TYPE_ID(bitnetd, (bitnetd::actors::output))
 CAF_ADD_TYPE_ID(bitnetd, (bitnetd::actors::finished))
+CAF_ADD_TYPE_ID(bitnetd, (bitnetd::actors::model_room))
 CAF_ADD_TYPE_ID(bitnetd, (bitnetd::actors::worker_credit))
 CAF_ADD_TYPE_ID(bitnetd, (bitnetd::actors::step_time))
 CAF_ADD_TYPE_ID(bitnetd, (bitnetd::actors::embed_request))
@@ -123,6 +133,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bitnetd::actors::query)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bitnetd::actors::admin_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bitnetd::actors::health)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bitnetd::actors::model_set)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bitnetd::actors::loaded_models_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bitnetd::actors::peers_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bitnetd::actors::cost_curve_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bitnetd::actors::entry_ptr)
@@ -170,8 +181,12 @@ template <class Inspector> auto inspect(Inspector& f, finished& x) {
            x.embedding, x.reason);
 }
 
+template <class Inspector> auto inspect(Inspector& f, model_room& x) {
+  return f(caf::meta::type_name("model_room"), x.sequences, x.pages);
+}
+
 template <class Inspector> auto inspect(Inspector& f, worker_credit& x) {
-  return f(caf::meta::type_name("worker_credit"), x.worker, x.free_sequences, x.free_pages);
+  return f(caf::meta::type_name("worker_credit"), x.worker, x.room);
 }
 
 template <class Inspector> auto inspect(Inspector& f, step_time& x) {
@@ -180,7 +195,7 @@ template <class Inspector> auto inspect(Inspector& f, step_time& x) {
 }
 
 template <class Inspector> auto inspect(Inspector& f, embed_request& x) {
-  return f(caf::meta::type_name("embed_request"), x.ticket, x.tokens);
+  return f(caf::meta::type_name("embed_request"), x.ticket, x.model_hash, x.tokens);
 }
 
 template <class Inspector> auto inspect(Inspector& f, embedded& x) {
@@ -188,7 +203,8 @@ template <class Inspector> auto inspect(Inspector& f, embedded& x) {
 }
 
 template <class Inspector> auto inspect(Inspector& f, step_budget& x) {
-  return f(caf::meta::type_name("step_budget"), x.max_tokens, x.prefill_chunk, x.threads);
+  return f(caf::meta::type_name("step_budget"), x.model_hash, x.max_tokens, x.prefill_chunk,
+           x.threads);
 }
 
 } // namespace actors

@@ -10,52 +10,73 @@ namespace bitnetd::actors {
 namespace {
 
 constexpr double forgetting = 0.995;
-constexpr double initial_covariance = 1e3; // knows nothing: the first measurements decide
+constexpr int sweeps = 40; // from the last solution; four unknowns settle in fewer
 
 } // namespace
 
-cost_model::cost_model() {
-  for (std::size_t i = 0; i < n_features; ++i)
-    covariance_[i][i] = initial_covariance;
-}
-
-cost_model::cost_model(const cost_curve& measured) : cost_model() {
-  // Several passes: the projection to θ ≥ 0 makes a single one depend on the order of the points.
-  for (int pass = 0; pass < 4; ++pass)
-    for (const auto& point : measured.points)
-      learn(point);
+cost_model::cost_model(const cost_curve& measured) {
+  for (const auto& point : measured.points)
+    learn(point);
 }
 
 void cost_model::learn(const cost_point& step) {
+  if (!(step.milliseconds > 0))
+    return;
   const vector phi{1.0, static_cast<double>(step.n_decode), static_cast<double>(step.n_prefill),
                    static_cast<double>(step.context_sum) / 1000.0};
-  vector p_phi{};
-  for (std::size_t i = 0; i < n_features; ++i)
-    p_phi[i] = std::inner_product(phi.begin(), phi.end(), covariance_[i].begin(), 0.0);
-  const double denominator =
-      forgetting + std::inner_product(phi.begin(), phi.end(), p_phi.begin(), 0.0);
   const double predicted = std::inner_product(phi.begin(), phi.end(), theta_.begin(), 0.0);
-  double error = step.milliseconds - predicted;
+  double error = (step.milliseconds - predicted) / step.milliseconds;
+  double took = step.milliseconds;
   if (n_ > 32) {
+    relative_error_ += 0.02 * (std::abs(error) - relative_error_);
+    // Against what was predicted: a step that took a hundred times as long is 99 times off.
+    const double off = (step.milliseconds - predicted) / std::max(predicted, 1e-9);
     const double bound = 3 * std::sqrt(variance_);
-    error = std::clamp(error, -bound, bound);
-    relative_error_ +=
-        0.02 * (std::abs(step.milliseconds - predicted) / std::max(step.milliseconds, 1e-6) -
-                relative_error_);
+    error = std::clamp(off, -bound, bound);
+    took = predicted * (1 + error);
   }
-  for (std::size_t i = 0; i < n_features; ++i)
-    theta_[i] = std::max(0.0, theta_[i] + p_phi[i] / denominator * error);
-  for (std::size_t i = 0; i < n_features; ++i)
-    for (std::size_t j = 0; j < n_features; ++j)
-      covariance_[i][j] = std::min(
-          (covariance_[i][j] - p_phi[i] * p_phi[j] / denominator) / forgetting, initial_covariance);
   variance_ = 0.98 * variance_ + 0.02 * error * error;
+  const double weight = 1 / std::max(took * took, 1e-12);
+  for (std::size_t i = 0; i < n_features; ++i) {
+    for (std::size_t j = 0; j < n_features; ++j)
+      products_[i][j] = forgetting * products_[i][j] + weight * phi[i] * phi[j];
+    targets_[i] = forgetting * targets_[i] + weight * phi[i] * took;
+  }
   ++n_;
+  solve();
+}
+
+void cost_model::solve() noexcept {
+  for (int sweep = 0; sweep < sweeps; ++sweep)
+    for (std::size_t i = 0; i < n_features; ++i) {
+      if (products_[i][i] <= 0)
+        continue; // never seen: stays as it is
+      double rest = targets_[i];
+      for (std::size_t j = 0; j < n_features; ++j)
+        if (j != i)
+          rest -= products_[i][j] * theta_[j];
+      theta_[i] = std::max(0.0, rest / products_[i][i]);
+    }
 }
 
 double cost_model::predict_ms(double n_decode, double n_prefill,
                               double context_sum) const noexcept {
   return theta_[0] + theta_[1] * n_decode + theta_[2] * n_prefill + theta_[3] * context_sum / 1000;
+}
+
+cost_curve cost_model::as_curve() const {
+  cost_curve out;
+  const auto add = [&](std::uint32_t n_decode, std::uint32_t n_prefill, std::uint64_t context) {
+    out.points.push_back({n_decode, n_prefill, context,
+                          predict_ms(n_decode, n_prefill, static_cast<double>(context))});
+  };
+  for (const std::uint32_t context : {64u, 256u, 1024u}) {
+    for (const std::uint32_t n : {1u, 2u, 4u, 8u})
+      add(n, 0, std::uint64_t{n} * context);
+    for (const std::uint32_t n : {16u, 64u, 256u})
+      add(0, n, std::uint64_t{n} * context);
+  }
+  return out;
 }
 
 double cost_model::predict_job_ms(std::uint32_t prompt_tokens, std::uint32_t new_tokens,

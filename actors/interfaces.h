@@ -37,7 +37,8 @@ using door_actor = caf::typed_actor<caf::reacts_to<connect_atom, peers_ptr>,
 using analyzer_actor = caf::typed_actor<
     caf::reacts_to<submit_atom, request_ptr>,
     caf::reacts_to<cancel_atom, query>,                               ///< on to the ledger
-    caf::reacts_to<recover_atom, request_ptr, job_id, std::uint32_t>, ///< ledger: one journalled job
+    caf::reacts_to<recover_atom, request_ptr, job_id, std::uint32_t>, ///< ledger: one journalled
+                                                                      ///< job
     caf::reacts_to<models_atom, model_set>,
     caf::reacts_to<cost_atom, hash128, cost_curve_ptr>, ///< a model's measured step cost
     caf::reacts_to<load_atom, double>,                  ///< batcher: predicted ms of waiting work
@@ -46,8 +47,8 @@ using analyzer_actor = caf::typed_actor<
 
 /// LEDGER (detached). Journals durable jobs, answers for states; every job passes.
 using ledger_actor = caf::typed_actor<
-    caf::reacts_to<admit_atom, std::vector<job>>,     ///< one job, or a parent and its children
-    caf::reacts_to<recovered_atom, job>,              ///< analyzer: a journalled job, ready to run
+    caf::reacts_to<admit_atom, std::vector<job>>, ///< one job, or a parent and its children
+    caf::reacts_to<recovered_atom, job>,          ///< analyzer: a journalled job, ready to run
     caf::reacts_to<lost_atom, job_id, failure>, ///< analyzer: a journalled job that no longer fits
     caf::reacts_to<missed_atom, job>,           ///< cache: the exact tier has no answer; queue it
     caf::reacts_to<credit_atom, std::uint32_t>, ///< batcher: how many released jobs may be on their
@@ -120,7 +121,8 @@ using responder_actor = caf::typed_actor<
     caf::reacts_to<output>, caf::reacts_to<finished>,
     caf::reacts_to<recall_atom, std::vector<job_id>>, ///< batcher: their worker is gone
     caf::reacts_to<cancel_atom, job_id>,              ///< nobody else held it
-    caf::reacts_to<credit_atom, query>,               ///< client: more deltas may come
+    caf::reacts_to<lost_atom, job_id>,  ///< ledger: it waits on disk only; forget it until it opens
+    caf::reacts_to<credit_atom, query>, ///< client: more deltas may come
     caf::reacts_to<written_atom, job_id>, ///< ledger: output of a durable job is in the WAL
     caf::reacts_to<tick_atom>,            ///< INTERNAL: deadlines of running jobs
     caf::reacts_to<connect_atom, peers_ptr>, caf::reacts_to<configure_atom, conf::config_ptr>>;
@@ -128,9 +130,10 @@ using responder_actor = caf::typed_actor<
 /// SUPERVISOR. The tree, the model registry, the configuration, drain, health.
 using supervisor_actor = caf::typed_actor<
     caf::reacts_to<admin_atom, admin_request>,
-    caf::reacts_to<loaded_atom, model_set, std::string>, ///< INTERNAL: models were loaded, or why not
-    caf::reacts_to<changed_atom>,            ///< service: the files may have changed
-    caf::replies_to<ready_atom>::with<bool>, ///< everything is up and can answer
+    caf::reacts_to<loaded_atom, loaded_models_ptr>, ///< INTERNAL: models were loaded, or why not
+    caf::reacts_to<cost_atom, hash128, cost_curve_ptr>, ///< batcher: what live steps have taught
+    caf::reacts_to<changed_atom>,                       ///< service: the files may have changed
+    caf::replies_to<ready_atom>::with<bool>,            ///< everything is up and can answer
     caf::replies_to<health_atom>::with<health>,
     caf::reacts_to<stop_atom, std::uint32_t>, ///< drain for so many seconds, then end
     caf::reacts_to<tick_atom>>;               ///< INTERNAL: reload debounce, drain, metrics events

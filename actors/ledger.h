@@ -10,6 +10,7 @@
 #include "store/jobs_db.h"
 
 #include <caf/stateful_actor.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <deque>
 #include <map>
@@ -36,6 +37,7 @@ struct ledger_state {
     bool durable = false;
     bool released = false; ///< on its way through cache and batcher (durable jobs only)
     bool cancel_asked = false;
+    bool askable = false; ///< not durable: its result may be asked for later
     std::string key;
   };
   /// A job that was not durable and ended: kept for a while, for `result` and repeated keys.
@@ -49,7 +51,8 @@ struct ledger_state {
     job_id job;
     hash128 fingerprint;
   };
-  /// Someone who waits for the end of a job beside the one who submitted it.
+  /// Someone who waits for the end of a job beside the one who submitted it; `release_…` is what
+  /// the front counted for a repeated submit.
   struct waiter {
     query who;
     mono_time until{};
@@ -59,6 +62,7 @@ struct ledger_state {
   /// What a commit makes true, and what is told once it is.
   struct pending_commit {
     std::vector<std::vector<job>> admitted;
+    std::vector<std::pair<job, job_id>> repeated; ///< with the job that has their key
     std::vector<job_end> ended;
     std::vector<job_id> written;
     bool needs_sync = false;
@@ -69,7 +73,10 @@ struct ledger_state {
   peers_ptr others;
   std::optional<store::jobs_batch> facts;
   pending_commit pending;
+  std::vector<job_end> late; ///< batches whose items could not be written yet
   bool commit_due = false;
+  std::size_t unsynced_tokens = 0; ///< of output that is written and not synced
+  mono_time last_sync{};
   bool holding = false; ///< the daemon is stopping: what waits on disk stays there
   std::string sick;     ///< why the journal cannot be written; empty: it can
 
@@ -81,6 +88,7 @@ struct ledger_state {
   std::uint32_t window = 16, under_way = 0;
 
   std::unordered_map<job_id, kept_result> kept;
+  std::size_t kept_bytes = 0;
   std::deque<job_id> kept_order;
   std::map<std::pair<std::string, std::string>, known_key> keys; ///< of jobs that are not durable
   std::unordered_map<job_id, std::vector<waiter>> waiters;
@@ -90,7 +98,7 @@ struct ledger_state {
   void missed(ledger_actor::pointer self, job what);
   void recovered(ledger_actor::pointer self, job what);
   void lost(ledger_actor::pointer self, const job_id& id, const failure& why);
-  void running(const job_id& id);
+  void running(ledger_actor::pointer self, const job_id& id);
   void append(ledger_actor::pointer self, const output& piece);
   void ended(ledger_actor::pointer self, job_end end);
   void cancel(ledger_actor::pointer self, const query& what);
@@ -109,18 +117,39 @@ struct ledger_state {
   void load_backlog(ledger_actor::pointer self);
 
 private:
+  // Acceptance (ledger_admission.cpp)
   void schedule_commit(ledger_actor::pointer self);
   [[nodiscard]] bool known_before(ledger_actor::pointer self, const job& first);
-  void attach(ledger_actor::pointer self, const job& again, const job_id& earlier, bool ended);
+  void attach(ledger_actor::pointer self, const job& again, const job_id& earlier);
   [[nodiscard]] store::status record(const std::vector<job>& jobs);
   void accepted(ledger_actor::pointer self, const std::vector<job>& jobs);
   void start(ledger_actor::pointer self, std::vector<job> jobs);
   void remember(const job& what, std::size_t items);
   void refuse(ledger_actor::pointer self, const job& first, failure why);
+  void answer(ledger_actor::pointer self, const waiter& who, const std::string& document);
+  void answer(ledger_actor::pointer self, const waiter& who, failure why);
+
+  // Release and recovery (ledger_release.cpp)
+  void wait_on_disk(ledger_actor::pointer self, job what);
   void run_again(ledger_actor::pointer self, const job_id& id);
+  [[nodiscard]] request_ptr stored_request(const store::job_record& row);
+  /// Ends a job that nobody holds: it never started, or cannot.
+  void end_unstarted(ledger_actor::pointer self, const job_id& id, failure why);
+  [[nodiscard]] bool died_twice(ledger_actor::pointer self, const store::job_record& row);
+  void count_ended(job_status& batch) const;
+  void reopen_batches(ledger_actor::pointer self, std::vector<store::job_record> parents);
+
+  // Ends (ledger.cpp)
   void forget(ledger_actor::pointer self, const job_end& end);
+  void keep_result(const job_id& id, const open_job& entry, std::string document);
+  void drop_kept(const job_id& id);
   void tell_waiters(ledger_actor::pointer self, const job_id& id, const std::string& document);
+  [[nodiscard]] bool wants_sync();
+
+  // Questions (ledger_questions.cpp)
   void cancel_one(ledger_actor::pointer self, const job_id& id);
+  [[nodiscard]] nlohmann::json list_children(const query& what, nlohmann::json& jobs) const;
+  [[nodiscard]] nlohmann::json list_all(const query& what, nlohmann::json& jobs) const;
   void tell(ledger_actor::pointer self, const query& who, std::string type, std::string body);
   void tell_error(ledger_actor::pointer self, const query& who, failure why);
   [[nodiscard]] std::optional<job_status> find(const query& who, const job_id& id) const;
@@ -130,6 +159,8 @@ private:
 };
 
 /// LEDGER (detached): every job passes; durable ones are on disk before anything else is said.
+/// Its parts: ledger.cpp (commit, ends), ledger_admission.cpp, ledger_release.cpp (release against
+/// credit, recovery), ledger_questions.cpp.
 ///
 ///   analyzer ─admit▶ ledger ─open▶ responder, ─probe, lookup▶ cache
 ///   responder ─output, ended▶ ledger ─written▶ responder, ─reply▶ outbox

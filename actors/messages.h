@@ -186,16 +186,16 @@ struct job {
   job_id id;
   request_ptr what;
   std::uint32_t item = 0;       ///< index into what->items
-  std::uint32_t index = 0;       ///< of a child: its place in the batch
+  std::uint32_t index = 0;      ///< of a child: its place in the batch
   std::optional<job_id> parent; ///< of a batch's child
   bool is_parent = false;       ///< stands for a whole batch: never computed itself
   traits_ptr how;
   std::vector<trace_entry> trace;
-  cache_info cache; ///< what the cache found, or why it was passed by
-  std::uint32_t attempt = 1; ///< raised by a restart of the daemon
-  bool recovered = false;    ///< came from the journal: its route is gone
-  double eta_ms = 0;     ///< predicted end, seen from acceptance
-  std::optional<failure> refused; ///< an item of a batch that cannot run: it ends with this
+  cache_info cache;                       ///< what the cache found, or why it was passed by
+  std::uint32_t attempt = 1;              ///< raised by a restart of the daemon
+  bool recovered = false;                 ///< came from the journal: its route is gone
+  double eta_ms = 0;                      ///< predicted end, seen from acceptance
+  std::optional<failure> refused;         ///< an item of a batch that cannot run: it ends with this
   std::vector<std::uint32_t> ended_items; ///< of a recovered batch: items that have their result
 
   [[nodiscard]] const prompt& words() const { return what->items[item]; }
@@ -261,11 +261,16 @@ struct finished {
   std::string reason; ///< of refused
 };
 
-/// What a worker can take now; sent after every change.
+/// What one model on one worker can take now.
+struct model_room {
+  std::uint32_t sequences = 0;
+  std::uint64_t pages = 0; ///< of KV memory
+};
+
+/// What a worker can take now; sent after every change. Models that it does not hold are not there.
 struct worker_credit {
   std::uint32_t worker = 0; ///< index of the node
-  std::uint32_t free_sequences = 0;
-  std::map<hash128, std::uint64_t> free_pages; ///< per model
+  std::map<hash128, model_room> room;
 };
 
 /// What one step cost; the batcher's cost model learns from it.
@@ -280,6 +285,7 @@ struct step_time {
 /// An embedding for the cache, done between two steps.
 struct embed_request {
   std::uint64_t ticket = 0;
+  hash128 model_hash;
   std::vector<engine::token_id> tokens;
 };
 struct embedded {
@@ -287,8 +293,9 @@ struct embedded {
   std::vector<float> vector; ///< unit length; empty: over budget or failed
 };
 
-/// The shape of the next steps, from the batcher's cost model and the profile.
+/// The shape of a model's next steps, from the batcher's cost model and the profile.
 struct step_budget {
+  hash128 model_hash;
   std::uint32_t max_tokens = 512, prefill_chunk = 128, threads = 0;
 };
 
@@ -351,8 +358,7 @@ struct reply_document {
 /// empty is dropped.
 struct reply {
   route to;
-  std::variant<reply_accepted, reply_delta, result_ptr, reply_error, reply_document>
-      what;
+  std::variant<reply_accepted, reply_delta, result_ptr, reply_error, reply_document> what;
   std::string principal;
   std::uint32_t release_jobs = 0;
   std::uint64_t release_bytes = 0;

@@ -2,8 +2,10 @@
 #include "actors/responder.h"
 
 #include "actors/errors.h"
+#include "actors/guard.h"
 #include "actors/names.h"
 #include "actors/quality.h"
+#include "actors/results.h"
 #include "actors/trace.h"
 #include "base/log.h"
 
@@ -17,55 +19,56 @@ namespace {
 
 constexpr std::chrono::milliseconds tick_interval{100};
 
-/// A reply that only gives back what the front counted for this request, or carries `body`.
-reply closing_reply(
-    const job& what,
-    std::variant<reply_accepted, reply_delta, result_ptr, reply_error, reply_document> body) {
-  reply out;
-  out.to = what.what->reply_to;
-  out.what = std::move(body);
-  out.principal = what.what->principal;
-  if (!what.recovered) {
-    out.release_jobs = static_cast<std::uint32_t>(what.what->items.size());
-    out.release_bytes = what.what->body.size();
+batch_assembly assembly_of(job parent) {
+  batch_assembly out;
+  out.results.resize(parent.what->items.size());
+  for (const auto index : parent.ended_items) { // their results are in the journal
+    auto stored = std::make_shared<reply_result>();
+    stored->index = index;
+    out.results.at(index) = std::move(stored);
+    ++out.ended;
   }
+  out.what = std::move(parent);
   return out;
 }
 
-/// Whether the client of this job still hears of its end on the connection it came by.
-bool wants_end(const job& what) {
-  return !what.recovered && (what.what->mode != reply_mode::job || what.what->wait_result);
-}
-
-/// A durable job without wait was released with its `accepted`.
-bool released_before(const job& what) { return what.what->durable && !wants_end(what); }
-
 } // namespace
 
-void responder_state::begin(responder_actor::pointer, job what) {
+// ------------------------------------------------------------------ on its way
+
+void responder_state::begin(responder_actor::pointer self, job what) {
+  const auto id = what.id;
   if (what.is_parent) {
-    batch_assembly parent;
-    parent.results.resize(what.what->items.size());
-    for (const auto index : what.ended_items) { // their results are in the journal
-      auto stored = std::make_shared<reply_result>();
-      stored->index = index;
-      parent.results.at(index) = std::move(stored);
-      ++parent.ended;
-    }
-    const auto id = what.id;
-    parent.what = std::move(what);
-    batches.insert_or_assign(id, std::move(parent));
+    const auto& batch = batches.insert_or_assign(id, assembly_of(std::move(what))).first->second;
+    if (batch.ended == batch.results.size()) // the daemon ended between the last item and the batch
+      end_batch(self, id);
     return;
   }
-  const auto id = what.id;
   open.insert_or_assign(id, assembly{std::move(what)});
   counters->set_open_jobs(static_cast<double>(open.size()));
+}
+
+void responder_state::started(responder_actor::pointer self, job what, std::uint32_t worker) {
+  const auto id = what.id;
+  if (const auto found = open.find(id); found != open.end()) {
+    found->second.started(std::move(what), worker, time->mono());
+    return;
+  }
+  // Its cancel was faster than the job: it may not compute for nobody. The batcher has handed it to
+  // the worker before it told us, so that this cancel comes after.
+  self->send(others->batcher, cancel_atom_v, id);
+  let_go(self, id);
+}
+
+void responder_state::let_go(responder_actor::pointer self, const job_id& id) {
+  self->send(others->cache, settled_atom_v, id, answer_ptr{}, false);
 }
 
 void responder_state::send_delta(responder_actor::pointer self, assembly& to) {
   if (auto delta = to.take_delta()) {
     reply out;
     out.to = to.what().what->reply_to;
+    out.principal = to.what().what->principal;
     out.what = std::move(*delta);
     self->send(others->outbox, std::move(out));
   }
@@ -82,7 +85,7 @@ void responder_state::add(responder_actor::pointer self, const output& piece) {
   if (found == open.end())
     return;
   auto& to = found->second;
-  const bool first = to.tokens().empty();
+  const bool first = to.tokens().empty() && !piece.tokens.empty();
   if (!to.append(piece, time->mono())) {
     log::error("job {}: output from token {} where {} was due is dropped", piece.id.text(),
                piece.first_token, to.tokens().size());
@@ -102,15 +105,51 @@ void responder_state::add(responder_actor::pointer self, const output& piece) {
 
 void responder_state::written(responder_actor::pointer self, const job_id& id) {
   if (const auto found = open.find(id); found != open.end()) {
+    found->second.written();
     send_delta(self, found->second);
     take(self, found->second);
   }
 }
 
+void responder_state::more_credit(responder_actor::pointer self, const query& more) {
+  for (const auto& id : more.jobs) {
+    const auto found = open.find(id);
+    if (found == open.end() || found->second.what().what->principal != more.principal)
+      continue;
+    found->second.add_credit(more.credit);
+    send_delta(self, found->second);
+  }
+}
+
+void responder_state::recall(responder_actor::pointer self, const std::vector<job_id>& ids) {
+  for (const auto& id : ids) {
+    const auto found = open.find(id);
+    if (found == open.end())
+      self->send(others->batcher, finished_atom_v, UINT32_MAX, id); // it ended before
+    else
+      self->send(others->batcher, resumed_atom_v, id, found->second.tokens());
+  }
+}
+
+void responder_state::check_deadlines(responder_actor::pointer self) {
+  const auto now = time->mono();
+  for (auto& [id, job] : open) {
+    const auto& how = job.what().how;
+    if (!how || !how->deadline || *how->deadline > now || std::exchange(job.deadline_passed, true))
+      continue;
+    query stop; // by the job's own route, so that it cannot overtake the job
+    stop.admin = true;
+    stop.jobs = {id};
+    self->send(others->ledger, cancel_atom_v, std::move(stop));
+  }
+}
+
+// ------------------------------------------------------------------ ends
+
 void responder_state::finish(responder_actor::pointer self, const finished& last) {
   const auto found = open.find(last.id);
   if (found == open.end())
-    return;
+    return let_go(self, last.id);
   auto& done = found->second;
   const auto times = done.times(time->mono(), last.prefill_ms, last.decode_ms);
   switch (last.finish) {
@@ -127,17 +166,21 @@ void responder_state::finish(responder_actor::pointer self, const finished& last
                internal("the worker refused: " + last.reason), times);
   case finish_kind::stop:
   case finish_kind::length:
-    break;
+    return check(self, done, last, times);
   }
+}
+
+void responder_state::check(responder_actor::pointer self, assembly& done, const finished& last,
+                            const timing& times) {
+  const auto& how = *done.what().how;
   auto what = done.finish(last);
-  const auto& checks_on = done.what().how->config->profile.phases.checks;
-  if (checks_on)
-    what.failed_checks = failed_checks(what, *done.what().how, done.what().words().kind);
+  if (how.config->profile.phases.checks)
+    what.failed_checks = failed_checks(what, how, done.what().words().kind);
   for (const auto& check : what.failed_checks)
     counters->quality_failure(check);
-  const bool sampled = done.what().how->sampling.temperature > 0;
-  if (!what.failed_checks.empty() && sampled && !done.sent_anything() &&
-      done.retries() < done.what().how->quality_retries)
+  const bool may_retry = how.sampling.temperature > 0 && !done.sent_anything() &&
+                         done.retries() < how.quality_retries && !done.deadline_passed;
+  if (!what.failed_checks.empty() && may_retry)
     return retry(self, done, what.failed_checks);
   end(self, done, job_state::done, std::make_shared<const answer>(std::move(what)), std::nullopt,
       times);
@@ -166,7 +209,7 @@ void responder_state::hit(responder_actor::pointer self, job what, const answer_
   whole.tokens = found->tokens;
   whole.text = found->text;
   (void)done.append(whole, time->mono());
-  send_delta(self, done);
+  send_delta(self, done); // of a durable job nothing leaves before it is written: the result has it
   end(self, done, job_state::done, found, std::nullopt, done.times(time->mono(), 0, 0));
 }
 
@@ -174,7 +217,7 @@ void responder_state::fail(responder_actor::pointer self, const job_id& id, fail
                            std::vector<trace_entry> trace) {
   const auto found = open.find(id);
   if (found == open.end())
-    return;
+    return let_go(self, id);
   auto& done = found->second;
   if (!trace.empty())
     done.what().trace = std::move(trace);
@@ -196,91 +239,53 @@ void responder_state::cancel(responder_actor::pointer self, const job_id& id) {
 
 void responder_state::end(responder_actor::pointer self, assembly& done, job_state state,
                           answer_ptr what, std::optional<failure> why, const timing& times) {
-  const auto now = time->mono();
-  auto finished_job = std::move(done.what());
+  const auto ended = std::move(done.what());
   const auto retries = done.retries();
-  open.erase(finished_job.id);
+  open.erase(ended.id);
   counters->set_open_jobs(static_cast<double>(open.size()));
   counters->job_ended(state);
   counters->request_duration(times.total_ms);
+  if (ended.how)
+    counters->phase("combination", !ended.how->config->profile.phases.checks);
 
-  const bool computed = finished_job.cache.status == cache_status::miss ||
-                        finished_job.cache.status == cache_status::bypass;
+  const bool computed = was_computed(ended);
   const bool keep = what && computed && what->failed_checks.empty();
-  self->send(others->cache, settled_atom_v, finished_job.id, what, keep);
-  if (what)
-    counters->tokens(computed ? what->used.prompt_tokens : 0,
-                     computed ? 0 : what->used.completion_tokens,
-                     computed ? what->used.completion_tokens : 0);
+  const bool stored =
+      keep && ended.cache.status == cache_status::miss && !ended.what->cache.no_store;
+  self->send(others->cache, settled_atom_v, ended.id, what, keep);
+  if (what && computed)
+    counters->tokens(what->used.prompt_tokens, 0, what->used.completion_tokens);
+  else if (what)
+    counters->tokens(0, what->used.completion_tokens, 0);
 
-  auto result = std::make_shared<reply_result>();
-  result->job = finished_job.id;
-  result->state = state;
-  result->error = why;
-  result->cache = finished_job.cache;
-  result->cache.stored =
-      keep && finished_job.cache.status == cache_status::miss && !finished_job.what->cache.no_store;
-  result->times = times;
-  result->index = finished_job.index;
-  result->attempt = finished_job.attempt;
-  result->custom_id = finished_job.words().custom_id;
-  result->meta = finished_job.what->meta;
-  if (finished_job.how) {
-    const auto& how = *finished_job.how;
-    result->model = how.model->name;
-    result->model_hash = how.model->description->model_hash;
-    result->profile = how.config->profile.name;
-    result->config_version = how.config->version;
-    result->seed = how.sampling.seed;
-    counters->phase("combination", !how.config->profile.phases.checks);
-  }
-  if (finished_job.what->trace) {
-    std::string decision = why ? "ended: " + why->name : "answer complete";
-    if (what && !what->failed_checks.empty())
-      decision =
-          fmt::format("delivered with failed checks: {}", fmt::join(what->failed_checks, ", "));
-    else if (what && finished_job.how && !finished_job.how->config->profile.phases.checks)
-      decision = "checks are off";
-    else if (what)
-      decision = fmt::format("all checks passed{}{}",
-                             retries > 0 ? fmt::format(" after {} retries", retries) : "",
-                             keep && result->cache.stored ? "; kept in the cache" : "");
-    result->trace = finished_job.trace;
-    result->trace.push_back(
-        trace_line("combination", finished_job, now, time->mono(), std::move(decision)));
-  }
-  result->what = std::move(what);
+  result_ptr result = result_of(
+      ended, {state, std::move(what), std::move(why), times, stored, retries, time->mono()});
+  announce(self, ended, result);
+  if (ended.parent)
+    collect(self, ended, std::move(result));
+}
 
+void responder_state::announce(responder_actor::pointer self, const job& ended, result_ptr result) {
   job_end last;
-  last.id = finished_job.id;
-  last.state = state;
-  last.result = result;
-  last.durable = finished_job.what->durable;
-  last.has_reply = false;
-  if (!finished_job.parent) {
-    if (wants_end(finished_job) && why)
-      last.out = closing_reply(
-          finished_job, reply_error{*why, finished_job.id, state, result->cache, result->trace});
-    else if (wants_end(finished_job))
-      last.out = closing_reply(finished_job, result_ptr{result});
-    else
-      last.out = closing_reply(finished_job, reply_document{});
-    last.has_reply = !released_before(finished_job);
+  last.id = ended.id;
+  last.state = result->state;
+  last.durable = ended.what->durable;
+  if (!ended.parent && !released_before(ended)) {
+    auto out = closing_reply(ended, result);
+    if (last.durable) {
+      last.has_reply = true;
+      last.out = std::move(out);
+    } else {
+      self->send(others->outbox, std::move(out));
+    }
   }
-  // What is durable is written first, and then told; the rest is told at once.
-  if (last.has_reply && !last.durable) {
-    self->send(others->outbox, std::move(last.out));
-    last.has_reply = false;
-  }
-  const auto parent = finished_job.parent;
+  const nlohmann::json told{{"job", ended.id.text()},
+                            {"state", store::name(result->state)},
+                            {"model", result->model},
+                            {"cache", to_string(result->cache.status)}};
+  last.result = std::move(result);
   self->send(others->ledger, ended_atom_v, std::move(last));
-  nlohmann::json told{{"job", finished_job.id.text()},
-                      {"state", store::name(state)},
-                      {"model", result->model},
-                      {"cache", to_string(result->cache.status)}};
   self->send(others->outbox, event{"job", told.dump()});
-  if (parent)
-    collect(self, finished_job, std::move(result));
 }
 
 void responder_state::collect(responder_actor::pointer self, const job& child, result_ptr result) {
@@ -297,67 +302,25 @@ void responder_state::collect(responder_actor::pointer self, const job& child, r
 
 void responder_state::end_batch(responder_actor::pointer self, const job_id& id) {
   auto node = batches.extract(id);
-  auto& [what, results, ended] = node.mapped();
-  auto result = std::make_shared<reply_result>();
-  result->job = id;
-  result->meta = what.what->meta;
-  result->times.total_ms =
-      std::chrono::duration<double, std::milli>(time->mono() - what.what->arrived).count();
-  std::size_t cached = 0, failed = 0, stopped = 0;
-  for (const auto& item : results) {
-    cached +=
-        item->cache.status == cache_status::hit || item->cache.status == cache_status::coalesced;
-    failed += item->error.has_value();
-    stopped += item->state == job_state::cancelled;
-    result->model = item->model;
-    result->model_hash = item->model_hash;
-    result->profile = item->profile;
-    result->config_version = item->config_version;
-  }
-  result->state = stopped == results.size() ? job_state::cancelled : job_state::done;
-  if (what.what->trace) {
-    result->trace = what.trace;
-    result->trace.push_back(trace_line(
-        "combination", what, what.what->arrived, time->mono(),
-        fmt::format("{} items merged in order: {} from the cache, {} computed, {} failed",
-                    results.size(), cached, results.size() - cached - failed, failed)));
-  }
-  result->items = std::move(results);
-
-  job_end last;
-  last.id = id;
-  last.state = result->state;
-  last.result = result;
-  last.durable = what.what->durable;
-  last.has_reply = !released_before(what);
-  if (wants_end(what))
-    last.out = closing_reply(what, result_ptr{result});
-  else
-    last.out = closing_reply(what, reply_document{});
-  if (last.has_reply && !last.durable) {
-    self->send(others->outbox, std::move(last.out));
-    last.has_reply = false;
-  }
-  self->send(others->ledger, ended_atom_v, std::move(last));
+  const auto what = node.mapped().what;
+  announce(self, what, result_of(std::move(node.mapped()), time->mono()));
 }
 
-void responder_state::recall(responder_actor::pointer self, const std::vector<job_id>& ids) {
-  for (const auto& id : ids) {
-    const auto found = open.find(id);
-    if (found == open.end())
-      self->send(others->batcher, finished_atom_v, UINT32_MAX, id); // it ended before
-    else
-      self->send(others->batcher, resumed_atom_v, id, found->second.tokens());
-  }
-}
-
-void responder_state::check_deadlines(responder_actor::pointer self) {
-  const auto now = time->mono();
-  for (auto& [id, job] : open) {
-    const auto& how = job.what().how;
-    if (how && how->deadline && *how->deadline <= now && !std::exchange(job.deadline_passed, true))
-      self->send(others->cache, cancel_atom_v, id);
-  }
+void responder_state::close(responder_actor::pointer self) {
+  if (!others)
+    return;
+  const auto tell = [&](const job& what) {
+    if (what.parent || what.what->durable || !wants_end(what))
+      return;
+    auto stopped = std::make_shared<reply_result>();
+    stopped->state = job_state::failed;
+    stopped->error = internal("the daemon stopped before the job ended");
+    self->send(others->outbox, closing_reply(what, stopped));
+  };
+  for (const auto& [id, job] : open)
+    tell(job.what());
+  for (const auto& [id, batch] : batches)
+    tell(batch.what);
 }
 
 responder_actor::behavior_type responder(responder_actor::stateful_pointer<responder_state> self,
@@ -365,6 +328,11 @@ responder_actor::behavior_type responder(responder_actor::stateful_pointer<respo
                                          std::shared_ptr<metrics> counters) {
   self->state.time = std::move(time);
   self->state.counters = std::move(counters);
+  log_exceptions(self);
+  self->set_exit_handler([self](const caf::exit_msg& end) {
+    self->state.close(self);
+    self->quit(end.reason);
+  });
   self->delayed_send(self, tick_interval, tick_atom_v);
   return {
       [self](open_atom, job& what) { self->state.begin(self, std::move(what)); },
@@ -375,32 +343,23 @@ responder_actor::behavior_type responder(responder_actor::stateful_pointer<respo
         self->state.fail(self, id, std::move(why), std::move(trace));
       },
       [self](started_atom, job& what, std::uint32_t worker) {
-        auto& state = self->state;
-        if (const auto found = state.open.find(what.id); found != state.open.end())
-          found->second.started(std::move(what), worker, state.time->mono());
+        self->state.started(self, std::move(what), worker);
       },
       [self](const output& piece) { self->state.add(self, piece); },
       [self](const finished& end) { self->state.finish(self, end); },
       [self](recall_atom, const std::vector<job_id>& ids) { self->state.recall(self, ids); },
       [self](cancel_atom, const job_id& id) { self->state.cancel(self, id); },
-      [self](credit_atom, const query& more) {
-        auto& state = self->state;
-        for (const auto& id : more.jobs) {
-          const auto found = state.open.find(id);
-          if (found == state.open.end() || found->second.what().what->principal != more.principal)
-            continue;
-          found->second.add_credit(more.credit);
-          if (!found->second.what().what->durable)
-            state.send_delta(self, found->second);
-        }
-      },
+      [self](lost_atom, const job_id& id) { self->state.open.erase(id); },
+      [self](credit_atom, const query& more) { self->state.more_credit(self, more); },
       [self](written_atom, const job_id& id) { self->state.written(self, id); },
       [self](tick_atom) {
         self->state.check_deadlines(self);
         self->delayed_send(self, tick_interval, tick_atom_v);
       },
       [self](connect_atom, const peers_ptr& others) { self->state.others = others; },
-      [self](configure_atom, const conf::config_ptr& config) { self->state.config = config; },
+      [](configure_atom, const conf::config_ptr&) {
+        // Every job brings the version that it runs under.
+      },
   };
 }
 

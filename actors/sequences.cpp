@@ -48,6 +48,15 @@ finish_kind kind_of(engine::finish_reason reason) {
   return finish_kind::refused;
 }
 
+void add(engine::operation_cost& sum, const engine::operation_cost& more) {
+  sum.nanoseconds += more.nanoseconds;
+  sum.weight_bytes += more.weight_bytes;
+  sum.kv_bytes += more.kv_bytes;
+  sum.additions += more.additions;
+  sum.multiplications += more.multiplications;
+  sum.zero_additions += more.zero_additions;
+}
+
 } // namespace
 
 sequences::sequences(engine::compute_node& node, const engine::kernel_table& kernels, settings with)
@@ -60,10 +69,12 @@ void sequences::add_lane(const model_handle& model) {
   engine::batch_options options;
   options.max_sequences = with_.max_sequences;
   options.kv = with_.kv;
+  options.max_step_tokens = with_.max_step_tokens;
   // Never more pages than every sequence at full context could use.
   const auto useful = with_.max_sequences * engine::pages_for(description.shape.n_context);
   options.kv_pages = std::clamp<std::size_t>(with_.kv_bytes / page_bytes, 1, useful);
-  model_lane made{model, nullptr, true};
+  model_lane made;
+  made.name = model->name;
   made.batch = std::make_unique<engine::batch>(model->description, model->per_node.at(with_.node),
                                                node_, kernels_, options);
   if (!made.batch->memory_bound())
@@ -73,7 +84,7 @@ void sequences::add_lane(const model_handle& model) {
   lanes_.insert_or_assign(description.model_hash, std::move(made));
 }
 
-void sequences::serve(const model_set& models, mono_time) {
+void sequences::serve(const model_set& models) {
   for (auto& [hash, lane] : lanes_)
     lane.served = false;
   for (const auto& model : *models) {
@@ -83,8 +94,23 @@ void sequences::serve(const model_set& models, mono_time) {
     else
       found->second.served = true;
   }
-  std::erase_if(lanes_,
-                [](const auto& item) { return !item.second.served && item.second.batch->idle(); });
+  erase_idle_lanes();
+}
+
+void sequences::erase_idle_lanes() {
+  std::erase_if(lanes_, [this](const auto& item) {
+    const auto& lane = item.second;
+    if (lane.served || !lane.batch->idle())
+      return false;
+    add(retired_, lane.batch->counters().total());
+    retired_steps_ += lane.batch->counters().steps;
+    return true;
+  });
+}
+
+void sequences::plan(const step_budget& budget) {
+  if (const auto lane = lanes_.find(budget.model_hash); lane != lanes_.end())
+    lane->second.budget = budget;
 }
 
 std::optional<sequences::refusal> sequences::assign(const assignment& what, mono_time now) {
@@ -120,28 +146,31 @@ void sequences::cancel(const job_id& id) {
   const auto number = numbers_.find(id);
   if (number == numbers_.end())
     return;
-  const auto& job = jobs_.at(number->second);
-  if (const auto lane = lanes_.find(job.model); lane != lanes_.end() && !job.end)
+  auto& job = jobs_.at(number->second);
+  job.cancelled = true;
+  if (job.end) { // all was drawn; the rest of its output waits for somebody who went away
+    job.end->finish = finish_kind::cancelled;
+    ready_.push_back(number->second);
+  } else if (const auto lane = lanes_.find(job.model); lane != lanes_.end()) {
     lane->second.batch->cancel(number->second);
+  }
 }
 
 bool sequences::embed(const embed_request& what) {
   if (what.tokens.empty() || what.tokens.size() > max_embedded_tokens ||
       tickets_.size() >= max_waiting_embeddings)
     return false;
-  for (auto& [hash, lane] : lanes_) {
-    if (!lane.model->embedding || !lane.served)
-      continue;
-    engine::sequence_request request;
-    request.id = next_number_;
-    request.tokens = what.tokens;
-    request.embedding = true;
-    if (lane.batch->admit(std::move(request)) != engine::status::ok)
-      return false;
-    tickets_.emplace(next_number_++, what.ticket);
-    return true;
-  }
-  return false;
+  const auto lane = lanes_.find(what.model_hash);
+  if (lane == lanes_.end())
+    return false;
+  engine::sequence_request request;
+  request.id = next_number_;
+  request.tokens = what.tokens;
+  request.embedding = true;
+  if (lane->second.batch->admit(std::move(request)) != engine::status::ok)
+    return false;
+  tickets_.emplace(next_number_++, vector_request{what.ticket, what.model_hash});
+  return true;
 }
 
 void sequences::taken(const job_id& id) {
@@ -152,24 +181,26 @@ void sequences::taken(const job_id& id) {
   ready_.push_back(number->second);
 }
 
-sequences::model_lane* sequences::next_lane() {
+sequences::lane_map::iterator sequences::next_lane() {
   if (!tickets_.empty())
-    for (auto& [hash, lane] : lanes_)
-      if (lane.model->embedding && !lane.batch->idle())
-        return &lane;
+    return lanes_.find(tickets_.begin()->second.model);
   auto at = lanes_.upper_bound(last_lane_);
   for (std::size_t i = 0; i < lanes_.size(); ++i, ++at) {
     if (at == lanes_.end())
       at = lanes_.begin();
     if (!at->second.batch->idle()) {
       last_lane_ = at->first;
-      return &at->second;
+      return at;
     }
   }
-  return nullptr;
+  return lanes_.end();
 }
 
 void sequences::flush(std::uint64_t number, open_job& job, events& out) {
+  if (job.cancelled && job.end) {
+    job.waiting.tokens.clear();
+    job.waiting.text.clear();
+  }
   const bool something = !job.waiting.tokens.empty() || !job.waiting.text.empty();
   if (something && !job.in_flight) {
     job.in_flight = true;
@@ -191,7 +222,7 @@ void sequences::flush(std::uint64_t number, open_job& job, events& out) {
 void sequences::collect(const engine::sequence_output& drawn, mono_time now, events& out) {
   if (const auto ticket = tickets_.find(drawn.id); ticket != tickets_.end()) {
     if (drawn.ended) {
-      out.vectors.push_back({ticket->second, drawn.embedding});
+      out.vectors.push_back({ticket->second.ticket, drawn.embedding});
       tickets_.erase(ticket);
     }
     return;
@@ -219,25 +250,25 @@ void sequences::collect(const engine::sequence_output& drawn, mono_time now, eve
   flush(drawn.id, job, out);
 }
 
-sequences::events sequences::step(const step_budget& budget, mono_time now) {
+sequences::events sequences::step(mono_time now) {
   auto out = release();
-  auto* lane = next_lane();
-  if (lane == nullptr)
+  const auto next = next_lane();
+  if (next == lanes_.end())
     return out;
+  auto& [hash, lane] = *next;
   engine::step_limits limits;
-  limits.max_tokens = budget.max_tokens;
-  limits.prefill_chunk = budget.prefill_chunk;
-  const auto report = lane->batch->step(limits);
+  limits.max_tokens = lane.budget.max_tokens;
+  limits.prefill_chunk = lane.budget.prefill_chunk;
+  const auto report = lane.batch->step(limits);
   const auto after =
       now + std::chrono::duration_cast<microseconds>(std::chrono::duration<double>{report.seconds});
   for (const auto& drawn : report.outputs)
     collect(drawn, after, out);
   if (report.n_decode + report.n_prefill > 0)
-    out.cost = step_time{with_.node,         lane->model->description->model_hash,
-                         report.n_decode,    report.n_prefill,
-                         report.context_sum, report.seconds * 1e3};
-  if (!lane->served && lane->batch->idle())
-    std::erase_if(lanes_, [&](const auto& item) { return &item.second == lane; });
+    out.cost =
+        step_time{with_.node,          hash, report.n_decode, report.n_prefill, report.context_sum,
+                  report.seconds * 1e3};
+  erase_idle_lanes();
   return out;
 }
 
@@ -250,39 +281,28 @@ sequences::events sequences::release() {
 }
 
 bool sequences::idle() const {
-  return std::ranges::all_of(lanes_, [](const auto& item) { return item.second.batch->idle(); });
+  return ready_.empty() &&
+         std::ranges::all_of(lanes_, [](const auto& item) { return item.second.batch->idle(); });
 }
 
 worker_credit sequences::credit() const {
   worker_credit out;
   out.worker = with_.node;
-  std::size_t free = with_.max_sequences;
-  for (const auto& [hash, lane] : lanes_) {
-    if (!lane.served)
-      continue;
-    free = std::min(free, lane.batch->free_sequences());
-    out.free_pages.emplace(hash, lane.batch->free_pages());
-  }
-  out.free_sequences = static_cast<std::uint32_t>(lanes_.empty() ? 0 : free);
+  for (const auto& [hash, lane] : lanes_)
+    out.room.emplace(hash, model_room{static_cast<std::uint32_t>(lane.batch->free_sequences()),
+                                      lane.batch->free_pages()});
   return out;
 }
 
 engine::operation_cost sequences::counters() const {
-  engine::operation_cost sum;
-  for (const auto& [hash, lane] : lanes_) {
-    const auto cost = lane.batch->counters().total();
-    sum.nanoseconds += cost.nanoseconds;
-    sum.weight_bytes += cost.weight_bytes;
-    sum.kv_bytes += cost.kv_bytes;
-    sum.additions += cost.additions;
-    sum.multiplications += cost.multiplications;
-    sum.zero_additions += cost.zero_additions;
-  }
+  auto sum = retired_;
+  for (const auto& [hash, lane] : lanes_)
+    add(sum, lane.batch->counters().total());
   return sum;
 }
 
 std::uint64_t sequences::steps() const {
-  std::uint64_t sum = 0;
+  auto sum = retired_steps_;
   for (const auto& [hash, lane] : lanes_)
     sum += lane.batch->counters().steps;
   return sum;

@@ -26,13 +26,17 @@ public:
     std::size_t max_sequences = 32;
     std::uint64_t kv_bytes = 256ull << 20; ///< per model
     engine::kv_type kv = engine::kv_type::f16;
-    std::uint32_t node = 0; ///< index into served_model::per_node
+    std::uint32_t node = 0;            ///< index into served_model::per_node
+    std::size_t max_step_tokens = 512; ///< most rows of a step, whatever a budget says: buffers
   };
 
   sequences(engine::compute_node& node, const engine::kernel_table& kernels, settings with);
 
-  /// Makes a batch for every new model; one that is no longer served goes when it is idle.
-  void serve(const model_set& models, mono_time now);
+  /// Makes a batch for every new model; one that is no longer served goes when it is idle. Nothing
+  /// here holds a handle: whoever asks how long a model is in use counts the jobs, not the workers.
+  void serve(const model_set& models);
+  /// The shape of the next steps of one model.
+  void plan(const step_budget& budget);
 
   /// Why an assignment was not taken.
   struct refusal {
@@ -40,6 +44,7 @@ public:
     std::string reason;
   };
   [[nodiscard]] std::optional<refusal> assign(const assignment& what, mono_time now);
+  /// What was not sent yet is dropped, so that the end need not wait for anybody.
   void cancel(const job_id& id);
   /// False when the request is over budget (queue or length): the cache goes on without.
   [[nodiscard]] bool embed(const embed_request& what);
@@ -55,10 +60,11 @@ public:
   };
   /// One step of one model; the models take turns, an embedding model that was asked by the cache
   /// goes first.
-  [[nodiscard]] events step(const step_budget& budget, mono_time now);
+  [[nodiscard]] events step(mono_time now);
   /// Output that waited for `taken`, without a step.
   [[nodiscard]] events release();
 
+  /// Nothing to compute and nothing to send.
   [[nodiscard]] bool idle() const;
   [[nodiscard]] worker_credit credit() const;
   /// Sum over the batches.
@@ -69,8 +75,9 @@ public:
 
 private:
   struct model_lane {
-    model_handle model;
+    std::string name;
     std::unique_ptr<engine::batch> batch;
+    step_budget budget;
     bool served = true;
   };
   struct open_job {
@@ -79,6 +86,7 @@ private:
     output waiting;             ///< drawn, not sent
     std::uint32_t n_tokens = 0; ///< drawn so far, earlier ones included
     bool in_flight = false;     ///< an output is not yet taken
+    bool cancelled = false;
     std::optional<finished> end;
     mono_time assigned{};
     std::optional<mono_time> first_token;
@@ -87,18 +95,27 @@ private:
   void add_lane(const model_handle& model);
   void collect(const engine::sequence_output& drawn, mono_time now, events& out);
   void flush(std::uint64_t number, open_job& job, events& out);
-  [[nodiscard]] model_lane* next_lane();
+  using lane_map = std::map<hash128, model_lane>;
+  [[nodiscard]] lane_map::iterator next_lane();
+
+  void erase_idle_lanes();
 
   engine::compute_node& node_;
   const engine::kernel_table& kernels_;
   settings with_;
-  std::map<hash128, model_lane> lanes_;
+  lane_map lanes_;
   std::unordered_map<std::uint64_t, open_job> jobs_; ///< by the number the batch knows
   std::map<job_id, std::uint64_t> numbers_;
-  std::unordered_map<std::uint64_t, std::uint64_t> tickets_; ///< embeddings for the cache
+  struct vector_request {
+    std::uint64_t ticket = 0;
+    hash128 model;
+  };
+  std::unordered_map<std::uint64_t, vector_request> tickets_; ///< embeddings for the cache
   std::vector<std::uint64_t> ready_; ///< jobs whose buffered output may leave
   std::uint64_t next_number_ = 1;
   hash128 last_lane_;
+  engine::operation_cost retired_; ///< of lanes that are gone
+  std::uint64_t retired_steps_ = 0;
 };
 
 /// Longest text, in tokens, that is embedded for the cache.

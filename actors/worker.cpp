@@ -1,29 +1,51 @@
 // SPDX-License-Identifier: MIT
 #include "actors/worker.h"
 
+#include "actors/guard.h"
 #include "base/log.h"
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <utility>
+
 namespace bitnetd::actors {
 
-void worker_state::serve(worker_actor::pointer self, model_set next) {
+namespace {
+
+/// Buffers for at least so many rows, so that `batch.max_tokens` can be raised while models serve.
+constexpr std::uint32_t least_step_tokens = 1024;
+
+} // namespace
+
+void worker_state::serve(worker_actor::pointer self, const model_set& next) {
   if (!running) {
     sequences::settings with;
     with.max_sequences = config->hardware.max_sequences;
     with.kv_bytes = config->hardware.kv_bytes;
     with.kv = config->hardware.kv_type == "f32" ? engine::kv_type::f32 : engine::kv_type::f16;
     with.node = options.index;
+    with.max_step_tokens = std::max(least_step_tokens, config->profile.batch.max_tokens);
     running = std::make_unique<sequences>(*node, *options.kernels, with);
   }
-  models = std::move(next);
-  running->serve(models, options.time->mono());
+  running->serve(next);
   send_credit(self);
 }
 
+/// What one job makes go wrong ends that job only.
+std::optional<sequences::refusal> worker_state::try_assign(const assignment& what) {
+  if (!running)
+    return sequences::refusal{true, "this worker holds no model yet"};
+  try {
+    return running->assign(what, options.time->mono());
+  } catch (const std::exception& error) {
+    log::error("worker {}: job {}: {}", options.index, what.id.text(), error.what());
+    return sequences::refusal{false, error.what()};
+  }
+}
+
 void worker_state::assign(worker_actor::pointer self, const assignment& what) {
-  const auto refused = running ? running->assign(what, options.time->mono())
-                               : sequences::refusal{true, "this worker holds no model yet"};
+  const auto refused = try_assign(what);
   if (!refused) {
     wake(self);
     return;
@@ -50,7 +72,7 @@ void worker_state::embed(worker_actor::pointer self, const embed_request& what) 
 }
 
 void worker_state::step(worker_actor::pointer self) {
-  auto now = running->step(budget, options.time->mono());
+  auto now = running->step(options.time->mono());
   for (auto& vector : now.vectors)
     self->send(others->cache, std::move(vector));
   for (auto& piece : now.outputs)
@@ -63,6 +85,12 @@ void worker_state::step(worker_actor::pointer self) {
     self->send(others->batcher, *now.cost);
   if (!now.ends.empty())
     send_credit(self);
+}
+
+void worker_state::plan(const step_budget& budget) {
+  node->set_threads(budget.threads);
+  if (running)
+    running->plan(budget);
 }
 
 void worker_state::wake(worker_actor::pointer self) {
@@ -79,6 +107,9 @@ worker_actor::behavior_type worker(worker_actor::stateful_pointer<worker_state> 
   auto& state = self->state;
   state.options = std::move(options);
   state.node = std::make_unique<engine::compute_node>(state.options.node, state.options.threads);
+  if (state.options.own_thread)
+    state.node->adopt_this_thread();
+  log_exceptions(self);
   return {
       [self](assign_atom, const assignment& what) { self->state.assign(self, what); },
       [self](cancel_atom, const job_id& id) {
@@ -94,12 +125,7 @@ worker_actor::behavior_type worker(worker_actor::stateful_pointer<worker_state> 
         }
       },
       [self](embed_atom, const embed_request& what) { self->state.embed(self, what); },
-      [self](budget_atom, const step_budget& next) {
-        auto& now = self->state;
-        if (next.threads != now.budget.threads)
-          now.node->set_threads(next.threads);
-        now.budget = next;
-      },
+      [self](budget_atom, const step_budget& next) { self->state.plan(next); },
       [self](models_atom, const model_set& models) { self->state.serve(self, models); },
       // One step per message, so that new sequences and cancels get in between two tokens.
       [self](step_atom) {

@@ -19,6 +19,7 @@ struct worker_options {
   std::uint32_t threads = 0; ///< 0 = one per CPU of the node
   const engine::kernel_table* kernels = nullptr;
   std::shared_ptr<const clock> time;
+  bool own_thread = true; ///< it is spawned detached: its thread goes to the node's CPUs
 };
 
 struct worker_state {
@@ -28,17 +29,17 @@ struct worker_state {
   std::unique_ptr<engine::compute_node> node;
   conf::config_ptr config;
   peers_ptr others;
-  model_set models;
   std::unique_ptr<sequences> running; ///< every sequence on this node
-  step_budget budget;
   bool stepping = false; ///< a step_atom is in the mailbox: never two, or steps would multiply
 
   // Handlers; `self` is the actor.
-  void serve(worker_actor::pointer self, model_set next);
+  void serve(worker_actor::pointer self, const model_set& next);
   void assign(worker_actor::pointer self, const assignment& what);
   void embed(worker_actor::pointer self, const embed_request& what);
   void step(worker_actor::pointer self);
   void wake(worker_actor::pointer self);
+  void plan(const step_budget& budget);
+  [[nodiscard]] std::optional<sequences::refusal> try_assign(const assignment& what);
   void send_credit(worker_actor::pointer self);
 };
 

@@ -174,10 +174,10 @@ std::string brief_stats(const json& stats) {
   const auto& batcher = stats.contains("batcher") ? stats["batcher"] : json::object();
   const auto& cache = stats.contains("cache") ? stats["cache"] : json::object();
   std::ostringstream out;
-  out << stats.value("state", std::string()) << ", up "
-      << stats.value("uptime_s", 0) << " s, profile "
-      << stats.value("profile", std::string()) << " (version " << stats.value("config_version", 0)
-      << "), kernels " << stats.value("isa", std::string()) << '\n';
+  out << stats.value("state", std::string()) << ", up " << stats.value("uptime_s", 0)
+      << " s, profile " << stats.value("profile", std::string()) << " (version "
+      << stats.value("config_version", 0) << "), kernels " << stats.value("isa", std::string())
+      << '\n';
   out << "jobs     " << sum("bitnetd_jobs_accepted_total") << " accepted, "
       << sum("bitnetd_jobs_total", "\"done\"") << " done, " << sum("bitnetd_open_jobs") << " open; "
       << sum("bitnetd_rejected_total") << " requests refused\n";

@@ -18,12 +18,13 @@ namespace {
 using namespace std::chrono_literals;
 
 // Until the daemon says `ready` or the time is over; then what stood in the way is thrown.
-void wait_until_ready(const std::string& endpoint, std::chrono::seconds time) {
+// The endpoint is looked for each time: the runtime directory may not be there yet.
+void wait_until_ready(const std::optional<std::string>& socket, std::chrono::seconds time) {
   const auto until = std::chrono::steady_clock::now() + time;
   std::string obstacle;
   for (;;) {
     try {
-      connection probe(endpoint);
+      connection probe(find_front(socket));
       const auto pong = probe.ask("ping", json::object(), 1s);
       const auto state = pong.body.value("state", std::string());
       if (pong.type == "pong" && state != "starting")
@@ -41,17 +42,15 @@ void wait_until_ready(const std::string& endpoint, std::chrono::seconds time) {
 } // namespace
 
 connection session::front() const {
-  const auto endpoint = find_front(socket);
   if (wait_ready)
-    wait_until_ready(endpoint, *wait_ready);
-  return connection(endpoint);
+    wait_until_ready(socket, *wait_ready);
+  return connection(find_front(socket));
 }
 
 connection session::admin() const {
-  const auto endpoint = find_front(socket);
   if (wait_ready)
-    wait_until_ready(endpoint, *wait_ready);
-  return connection(admin_beside(endpoint));
+    wait_until_ready(socket, *wait_ready);
+  return connection(admin_beside(find_front(socket)));
 }
 
 int report_error(const json& error) {

@@ -58,12 +58,9 @@ inline request_ptr decode(std::string_view principal, std::string_view body) {
 }
 
 inline std::string encode(const reply_result& what) {
-  nlohmann::json out{{"job", what.job.text()},
-                     {"state", store::name(what.state)},
-                     {"index", what.index},
-                     {"custom_id", what.custom_id},
-                     {"attempt", what.attempt},
-                     {"cache", to_string(what.cache.status)}};
+  nlohmann::json out{{"job", what.job.text()},  {"state", store::name(what.state)},
+                     {"index", what.index},     {"custom_id", what.custom_id},
+                     {"attempt", what.attempt}, {"cache", to_string(what.cache.status)}};
   if (what.what)
     out["text"] = what.what->text;
   if (what.error)

@@ -144,9 +144,7 @@ public:
                            : nlohmann::json{{"error", told.error_name()}};
   }
   /// A figure of `stats.metrics`, zero when it was never counted.
-  double metric(const std::string& name) {
-    return administer("stats")["metrics"].value(name, 0.0);
-  }
+  double metric(const std::string& name) { return administer("stats")["metrics"].value(name, 0.0); }
   [[nodiscard]] peers_ptr peers_now() const { return heard->peers_now(); }
   caf::actor_system& system() { return system_; }
 

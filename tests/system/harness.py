@@ -151,7 +151,7 @@ class Daemon:
         self.close()
 
 
-def until(condition, what, timeout=20.0):
+def until(condition, what, timeout=60.0):
     """Waits until condition() is true and returns its value; a test that waits for an event."""
     end = time.monotonic() + timeout
     while True:

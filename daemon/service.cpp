@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <future>
+#include <optional>
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <system_error>
@@ -66,12 +67,12 @@ bool load_interruptibly(const signals& signals, const notifier& systemd,
     }
   }).detach();
   constexpr std::chrono::seconds patience{30};
-  auto told = clock::time_point::min();
+  std::optional<clock::time_point> told;
   while (result.wait_for(std::chrono::milliseconds{50}) != std::future_status::ready) {
     const int signal = signals.next();
     if (signal == SIGTERM || signal == SIGINT)
       return false;
-    if (clock::now() - told > patience / 3) {
+    if (!told || clock::now() - *told > patience / 3) {
       told = clock::now();
       systemd.extend(patience);
     }

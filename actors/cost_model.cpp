@@ -31,7 +31,8 @@ void cost_model::learn(const cost_point& step) {
     relative_error_ += 0.02 * (std::abs(error) - relative_error_);
     // Against what was predicted: a step that took a hundred times as long is 99 times off.
     const double off = (step.milliseconds - predicted) / std::max(predicted, 1e-9);
-    const double bound = 3 * std::sqrt(variance_);
+    // Never less than 5 %: after many equal steps a changed machine must still be noticed.
+    const double bound = std::max(0.05, 3 * std::sqrt(variance_));
     error = std::clamp(off, -bound, bound);
     took = predicted * (1 + error);
   }

@@ -85,7 +85,7 @@ struct ledger_state {
   release_queue backlog;
   std::unordered_map<job_id, job> hot;             ///< waiting jobs that are still in memory
   std::unordered_map<job_id, request_ptr> parents; ///< decoded requests of batches on disk
-  std::uint32_t window = 16, under_way = 0;
+  std::uint32_t window = 0, under_way = 0; ///< window: the batcher's credit
 
   std::unordered_map<job_id, kept_result> kept;
   std::size_t kept_bytes = 0;

@@ -51,8 +51,9 @@ void supervisor_state::load_changed_models(supervisor_actor::pointer self) {
   if (loading || same_models(config->models, parts.models))
     return;
   loading = true;
-  const supervisor_actor me{self};
-  self->system().spawn<caf::detached>([me, copy = parts, config](caf::event_based_actor* loader) {
+  // The receiver is an argument because CAF 0.17.6 dereferences a null pointer where there is none.
+  const auto load = [copy = parts, config](caf::event_based_actor* loader,
+                                           const supervisor_actor& to) {
     auto out = std::make_shared<loaded_models>();
     out->wanted = config->models;
     out->models = copy.models;
@@ -63,8 +64,9 @@ void supervisor_state::load_changed_models(supervisor_actor::pointer self) {
       out->models = copy.models;
       out->error = error.what();
     }
-    loader->send(me, loaded_atom_v, loaded_models_ptr{std::move(out)});
-  });
+    loader->send(to, loaded_atom_v, loaded_models_ptr{std::move(out)});
+  };
+  self->system().spawn<caf::detached>(load, supervisor_actor{self});
 }
 
 void supervisor_state::models_came(supervisor_actor::pointer self, const loaded_models& loaded) {

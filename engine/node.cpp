@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <thread>
 #include <utility>
 
@@ -121,6 +122,13 @@ public:
     }
   }
 
+  /// Gives helpers that were asked for the time to come and go again, so that nothing is left
+  /// behind; one that does not come within a second or two keeps its share of the crew alive.
+  void wait_until_alone() const {
+    for (int i = 0; i < 2000 && owners_.load(std::memory_order_acquire) > 1; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  }
+
   void release() noexcept {
     if (owners_.fetch_sub(1, std::memory_order_acq_rel) == 1)
       delete this;
@@ -185,7 +193,10 @@ compute_node::compute_node(node_description where, std::size_t threads)
   state_->where = std::move(where);
   set_threads(threads);
 }
-compute_node::~compute_node() = default;
+compute_node::~compute_node() {
+  if (state_->helpers)
+    state_->helpers->wait_until_alone(); // before the arena goes: its queue brings them
+}
 
 const node_description& compute_node::where() const noexcept { return state_->where; }
 std::size_t compute_node::threads() const noexcept { return state_->threads; }
@@ -197,6 +208,8 @@ void compute_node::set_threads(std::size_t threads) {
   if (threads == s.threads)
     return;
   s.threads = threads;
+  if (s.helpers)
+    s.helpers->wait_until_alone();
   s.placement.reset();
   s.arena.reset();
   s.helpers.reset();

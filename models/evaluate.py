@@ -2,30 +2,73 @@
 # SPDX-License-Identifier: MIT
 """Measures the shipped models on heldout.json, from the bytes of the GGUF files.
 
-    /usr/bin/python3 models/evaluate.py [--folder models] [--list]      --list prints every wrong answer
+    /usr/bin/python3 models/evaluate.py [--folder models] [--list] [--engine build/release/clients/bitnet_model/bitnet-model]
+
+--engine lets our own engine compute (fast, needs no torch); without it PyTorch does. --list prints every wrong answer.
 
 Chat: an answer is right when it contains every key fact of its topic and no key fact of another; out of scope the answer
 must be the refusal. Embedding: cosines of same-topic pairs against other-topic pairs, beside hashed character n-grams.
 """
 import argparse
 import collections
+import json
 import os
+import subprocess
+import tempfile
 import zlib
 
 import numpy as np
-import torch
 
-import bitnet
 import bpe
 import questions
+from gguf_reader import Reader
 
 LONGEST_ANSWER = 80
 NGRAM_BUCKETS = 4096
 
 
-def open_model(path):
-    model, keys = bitnet.load(path)
-    return model, bpe.Tokenizer(m.split(" ") for m in keys["tokenizer.ggml.merges"])
+def open_tokenizer(path):
+    return bpe.Tokenizer(m.split(" ") for m in Reader(path).keys["tokenizer.ggml.merges"])
+
+
+class Torch:
+    """Computes with the trainer's forward pass, 64 sequences at a time."""
+
+    def __init__(self, path):
+        import bitnet  # only here: the other way of computing does without PyTorch
+        self.bitnet, self.model = bitnet, bitnet.load(path)[0]
+
+    def greedy(self, prompts, stop):
+        parts = [prompts[i:i + 64] for i in range(0, len(prompts), 64)]
+        return [a for part in parts for a in self.bitnet.greedy(self.model, part, LONGEST_ANSWER, stop)]
+
+    def embed(self, sequences):
+        parts = [self.bitnet.pad(sequences[i:i + 64]) for i in range(0, len(sequences), 64)]
+        return np.concatenate([self.model.embed(*part).detach().numpy() for part in parts])
+
+
+class Engine:
+    """Computes with `bitnet-model`, the engine that serves."""
+
+    def __init__(self, program, path):
+        self.program, self.path = program, path
+
+    def _run(self, form, sequences, *more):
+        with tempfile.NamedTemporaryFile("w", suffix=".tokens") as file:
+            file.writelines(" ".join(map(str, ids)) + "\n" for ids in sequences)
+            file.flush()
+            return subprocess.run([self.program, form, "--model", self.path, "--tokens", file.name, *more], check=True,
+                                  stdout=subprocess.PIPE).stdout
+
+    def greedy(self, prompts, stop):
+        found = [one["tokens"] for one in json.loads(self._run("greedy", prompts, "-n", str(LONGEST_ANSWER), "--json"))]
+        return [tokens[:tokens.index(stop)] if stop in tokens else tokens for tokens in found]
+
+    def embed(self, sequences):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "x.npy")
+            self._run("embed", sequences, "--out", path)
+            return np.load(path)
 
 
 def topic_of(answer, data):
@@ -38,19 +81,11 @@ def topic_of(answer, data):
     return complete[0] if len(touched) == 1 and complete else "mixed"
 
 
-def ask(model, tokenizer, wordings):
-    prompts = [tokenizer.chat([("User", w)]) for w in wordings]
-    answers = []
-    for i in range(0, len(prompts), 64):
-        answers += bitnet.greedy(model, prompts[i:i + 64], LONGEST_ANSWER, tokenizer.eot)
-    return [tokenizer.decode(a) for a in answers]
-
-
-def evaluate_chat(path, data, heldout, show):
-    model, tokenizer = open_model(path)
+def evaluate_chat(model, tokenizer, data, heldout, show):
     asked = [(w, t) for t, ws in heldout["topics"].items() for w in ws]
     asked += [(w, None) for w in heldout["out_of_scope"]]
-    answers = ask(model, tokenizer, [w for w, _ in asked])
+    prompts = [tokenizer.chat([("User", w)]) for w, _ in asked]
+    answers = [tokenizer.decode(a) for a in model.greedy(prompts, tokenizer.eot)]
     found = [topic_of(a, data) for a in answers]
     by_topic, confusion = collections.defaultdict(list), collections.Counter()
     for (wording, topic), got, answer in zip(asked, found, answers):
@@ -69,16 +104,6 @@ def evaluate_chat(path, data, heldout, show):
     print("  weakest: " + ", ".join("%s %d/%d" % (t, sum(r), len(r)) for t, r in
                                     sorted(by_topic.items(), key=lambda e: np.mean(e[1]))[:6]))
     print("  confusions: " + ", ".join("%s -> %s (%d)" % (*pair, n) for pair, n in confusion.most_common(12)))
-
-
-def vectors(model, tokenizer, wordings):
-    """Unit vectors [wordings, width] as the daemon asks for them: BOS, text, EOS."""
-    rows = []
-    with torch.no_grad():
-        for i in range(0, len(wordings), 64):
-            ids = [[tokenizer.bos] + tokenizer.encode(w) + [tokenizer.eos] for w in wordings[i:i + 64]]
-            rows.append(model.embed(*bitnet.pad(ids)).numpy())
-    return np.concatenate(rows)
 
 
 def ngram_vectors(wordings):
@@ -113,13 +138,12 @@ def pairs(rows, labels, near):
     return np.array(same), np.array(other), np.array(close)
 
 
-def evaluate_embedding(path, data, heldout, show):
-    model, tokenizer = open_model(path)
+def evaluate_embedding(model, tokenizer, data, heldout, show):
     wordings = [w for ws in heldout["topics"].values() for w in ws] + heldout["out_of_scope"]
     labels = [t for t, ws in heldout["topics"].items() for _ in ws] + ["o%d" % i for i in
                                                                       range(len(heldout["out_of_scope"]))]
     near = {t["id"]: t["near"] for t in data["topics"]}
-    rows = vectors(model, tokenizer, wordings)
+    rows = model.embed([[tokenizer.bos] + tokenizer.encode(w) + [tokenizer.eos] for w in wordings])
     print("embedding: %d held-out questions" % len(wordings))
     for name, found in (("ours", rows), ("hashed trigrams", ngram_vectors(wordings))):
         same, other, close = pairs(found, labels, near)
@@ -148,15 +172,17 @@ def main():
     parser.add_argument("--folder", default=questions.FOLDER)
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--sets", nargs="+", choices=("first", "second"), default=["first", "second"])
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--engine", metavar="BITNET_MODEL")
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
     data, heldout = questions.load("topics.json"), questions.load("heldout.json")
     for what, run in (("chat", evaluate_chat), ("embed", evaluate_embedding)):
         path = os.path.join(args.folder, "bitnetd-%s.gguf" % what)
-        for name in args.sets if os.path.exists(path) else ():
+        if not os.path.exists(path):
+            continue
+        model, tokenizer = Engine(args.engine, path) if args.engine else Torch(path), open_tokenizer(path)
+        for name in args.sets:
             print("%s, %s held-out set" % (path, name))
-            run(path, data, questions.heldout_sets(heldout)[name], args.list)
+            run(model, tokenizer, data, questions.heldout_sets(heldout)[name], args.list)
 
 
 if __name__ == "__main__":

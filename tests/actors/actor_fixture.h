@@ -67,8 +67,7 @@ private:
     return {from.get_as<Ts>(Is)...};
   }
 
-  std::shared_ptr<std::vector<caf::message>> heard_ =
-      std::make_shared<std::vector<caf::message>>();
+  std::shared_ptr<std::vector<caf::message>> heard_ = std::make_shared<std::vector<caf::message>>();
   caf::actor handle_;
 };
 
@@ -87,9 +86,9 @@ protected:
 
 public:
   actor_fixture()
-      : system{system_config_},
-        run{dynamic_cast<caf::scheduler::test_coordinator&>(system.scheduler())}, outbox{system},
-        analyzer_in{system}, ledger_in{system}, cache_in{system}, keeper_in{system},
+      : system{system_config_}, run{dynamic_cast<caf::scheduler::test_coordinator&>(
+                                    system.scheduler())},
+        outbox{system}, analyzer_in{system}, ledger_in{system}, cache_in{system}, keeper_in{system},
         batcher_in{system}, responder_in{system}, supervisor_in{system} {
     log::set_level("off"); // what is logged here is meant to happen
     for (int i = 0; i < 2; ++i)

@@ -36,9 +36,7 @@ struct batcher_fixture : actor_fixture {
     tell(aut, credit);
   }
   void compute(job what) { tell(aut, compute_atom_v, std::move(what)); }
-  void reconfigure() {
-    tell(aut, configure_atom_v, std::make_shared<const conf::config>(*config));
-  }
+  void reconfigure() { tell(aut, configure_atom_v, std::make_shared<const conf::config>(*config)); }
   /// Numbers of the jobs this worker was given, in order.
   std::vector<int> given(std::size_t worker) const {
     std::vector<int> out;
@@ -210,8 +208,9 @@ TEST_CASE_METHOD(batcher_fixture, "a moved job that is refused keeps its tokens"
   CHECK(std::get<1>(workers_in[1].last<assign_atom, assignment>()).n_generated == 1);
 }
 
-TEST_CASE_METHOD(batcher_fixture, "a new worker that is here before the news of the old one's end "
-                                  "takes its jobs over",
+TEST_CASE_METHOD(batcher_fixture,
+                 "a new worker that is here before the news of the old one's end "
+                 "takes its jobs over",
                  "[actors][batcher]") {
   offer(0);
   compute(maker.make("a", 1));
@@ -240,8 +239,7 @@ TEST_CASE_METHOD(batcher_fixture, "a job on its third lost worker ends instead o
     offer(0);
     CHECK(fresh.back().count<assign_atom, assignment>() == (time_lost < 3 ? 1 : 0));
   }
-  const auto failed =
-      responder_in.last<failed_atom, job_id, failure, std::vector<trace_entry>>();
+  const auto failed = responder_in.last<failed_atom, job_id, failure, std::vector<trace_entry>>();
   CHECK(std::get<1>(failed) == id);
   CHECK(std::get<2>(failed).name == "E_INTERNAL");
 }
@@ -337,10 +335,8 @@ TEST_CASE_METHOD(batcher_fixture, "what 256 steps have taught is told on", "[act
   offer(0);
   compute(maker.make("a", 1));
   for (int i = 0; i < 256; ++i)
-    tell(aut, step_time{0, hash, 1u + static_cast<unsigned>(i) % 4, 0, 0,
-                        10.0 * (1 + i % 4)});
-  const auto [atom, model, curve] =
-      supervisor_in.last<cost_atom, hash128, cost_curve_ptr>();
+    tell(aut, step_time{0, hash, 1u + static_cast<unsigned>(i) % 4, 0, 0, 10.0 * (1 + i % 4)});
+  const auto [atom, model, curve] = supervisor_in.last<cost_atom, hash128, cost_curve_ptr>();
   CHECK(model == hash);
   CHECK(cost_model{*curve}.predict_ms(2, 0, 0) == Approx(20).epsilon(0.1));
 }

@@ -62,9 +62,10 @@ public:
   void write() const {
     std::filesystem::create_directories(folder_.path() / "profiles");
     folder_.file("profiles/balanced.yaml", setup_.profile.empty() ? "{}\n" : setup_.profile);
-    folder_.file("bitnetd.yaml", "models:\n" + models +
-                                     "hardware: {kv_bytes: 4MiB, max_sequences: 8, nodes: " +
-                                     setup_.nodes + "}\nlog: {level: \"off\"}\n" + setup_.main + "profile: balanced\n");
+    folder_.file("bitnetd.yaml",
+                 "models:\n" + models +
+                     "hardware: {kv_bytes: 4MiB, max_sequences: 8, nodes: " + setup_.nodes +
+                     "}\nlog: {level: \"off\"}\n" + setup_.main + "profile: balanced\n");
   }
   [[nodiscard]] std::shared_ptr<conf::configuration> settings() const {
     const conf::directories where{folder_.path() / "state", folder_.path() / "cache",

@@ -136,7 +136,8 @@ TEST_CASE_METHOD(responder_fixture, "a failed check is named, counted and never 
   CHECK(metric("bitnetd_quality_failures_total{check=\"utf8\"}") == 1);
 }
 
-TEST_CASE_METHOD(responder_fixture, "with checks off the same answer passes", "[actors][responder]") {
+TEST_CASE_METHOD(responder_fixture, "with checks off the same answer passes",
+                 "[actors][responder]") {
   conf::config config;
   config.profile.phases.checks = false;
   maker.how.config = std::make_shared<const conf::config>(config);
@@ -147,8 +148,9 @@ TEST_CASE_METHOD(responder_fixture, "with checks off the same answer passes", "[
   CHECK(metric("bitnetd_phase_total{phase=\"combination\",skipped=\"true\"}") == 1);
 }
 
-TEST_CASE_METHOD(responder_fixture, "a sampled answer that fails its checks is drawn once more with "
-                                    "the next seed",
+TEST_CASE_METHOD(responder_fixture,
+                 "a sampled answer that fails its checks is drawn once more with "
+                 "the next seed",
                  "[actors][responder]") {
   maker.how.sampling.temperature = 1;
   maker.how.sampling.seed = 41;
@@ -176,8 +178,9 @@ TEST_CASE_METHOD(responder_fixture, "a sampled answer that fails its checks is d
   CHECK(metric("bitnetd_quality_retries_total") == 1);
 }
 
-TEST_CASE_METHOD(responder_fixture, "a greedy answer, and one of which the client has seen a part, "
-                                    "are not drawn again",
+TEST_CASE_METHOD(responder_fixture,
+                 "a greedy answer, and one of which the client has seen a part, "
+                 "are not drawn again",
                  "[actors][responder]") {
   maker.how.quality_retries = 1;
   SECTION("greedy: it would come out the same") {}
@@ -192,7 +195,8 @@ TEST_CASE_METHOD(responder_fixture, "a greedy answer, and one of which the clien
   CHECK(told("r").ends == 1);
 }
 
-TEST_CASE_METHOD(responder_fixture, "deltas under any credit are contiguous and a prefix of the text",
+TEST_CASE_METHOD(responder_fixture,
+                 "deltas under any credit are contiguous and a prefix of the text",
                  "[actors][responder]") {
   std::mt19937 random{7};
   maker.what.mode = reply_mode::stream;
@@ -327,7 +331,8 @@ TEST_CASE_METHOD(responder_fixture, "a request is released exactly once, whateve
   }
 }
 
-TEST_CASE_METHOD(responder_fixture, "a deadline is enforced by the job's own route and told as such",
+TEST_CASE_METHOD(responder_fixture,
+                 "a deadline is enforced by the job's own route and told as such",
                  "[actors][responder]") {
   maker.how.deadline = time->mono() + milliseconds{500};
   const auto id = begin();
@@ -354,8 +359,9 @@ TEST_CASE_METHOD(responder_fixture, "a job that ended before it started is stopp
   CHECK(told("r").ends == 1);
 }
 
-TEST_CASE_METHOD(responder_fixture, "tokens so far are told for jobs of a lost worker, and jobs that "
-                                    "ended are given up",
+TEST_CASE_METHOD(responder_fixture,
+                 "tokens so far are told for jobs of a lost worker, and jobs that "
+                 "ended are given up",
                  "[actors][responder]") {
   const auto id = begin(1), over = begin(2);
   piece(id, 0, {7, 8}, "x");
@@ -379,7 +385,8 @@ TEST_CASE_METHOD(responder_fixture, "output that does not follow on is dropped a
   CHECK(workers_in[0].count<taken_atom, job_id>() == 3);
 }
 
-TEST_CASE_METHOD(responder_fixture, "clients of jobs that are not journalled hear of an orderly end",
+TEST_CASE_METHOD(responder_fixture,
+                 "clients of jobs that are not journalled hear of an orderly end",
                  "[actors][responder]") {
   (void)begin();
   maker.what.durable = true;

@@ -86,7 +86,8 @@ struct sequences_fixture {
 
 } // namespace
 
-TEST_CASE_METHOD(sequences_fixture, "each of several sequences gets what the engine makes of it alone",
+TEST_CASE_METHOD(sequences_fixture,
+                 "each of several sequences gets what the engine makes of it alone",
                  "[actors][sequences]") {
   serve({chat_model()});
   for (std::uint8_t n = 1; n <= 3; ++n)
@@ -213,8 +214,9 @@ TEST_CASE_METHOD(sequences_fixture, "a vector for the cache goes before what cli
   CHECK_FALSE(aut->embed({80, hash128{}, {1}}));
 }
 
-TEST_CASE_METHOD(sequences_fixture, "what does not fit now is refused for now, what never fits for "
-                                    "good",
+TEST_CASE_METHOD(sequences_fixture,
+                 "what does not fit now is refused for now, what never fits for "
+                 "good",
                  "[actors][sequences]") {
   serve({chat_model()});
   for (std::uint8_t n = 1; n <= 4; ++n)
@@ -233,7 +235,8 @@ TEST_CASE_METHOD(sequences_fixture, "what does not fit now is refused for now, w
   CHECK_FALSE(refused->no_room);
 }
 
-TEST_CASE_METHOD(sequences_fixture, "a model that is served no more finishes what it runs, then goes",
+TEST_CASE_METHOD(sequences_fixture,
+                 "a model that is served no more finishes what it runs, then goes",
                  "[actors][sequences]") {
   serve({chat_model(), embed_model()});
   REQUIRE_FALSE(aut->assign(job(1, "hello"), {}));

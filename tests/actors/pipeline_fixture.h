@@ -141,8 +141,10 @@ public:
     what.reply_to.tag = "a" + std::to_string(++n_requests_);
     caf::anon_send(supervisor, admin_atom_v, what);
     const auto told = ended(what.reply_to.tag);
-    return told.document() ? nlohmann::json::parse(told.document()->body)
-                           : nlohmann::json{{"error", told.error_name()}};
+    return told.document()
+               ? nlohmann::json::parse(told.document()->body)
+               : nlohmann::json{{"error", told.error_name()},
+                                {"message", told.error() ? told.error()->why.message : ""}};
   }
   /// A figure of `stats.metrics`, zero when it was never counted.
   double metric(const std::string& name) { return administer("stats")["metrics"].value(name, 0.0); }

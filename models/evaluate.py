@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Measures the shipped models on heldout.json, from the bytes of the GGUF files.
+"""Measures the shipped models on the sets of heldout/, from the bytes of the GGUF files.
 
     /usr/bin/python3 models/evaluate.py [--folder models] [--list] [--engine build/release/clients/bitnet_model/bitnet-model]
 
@@ -171,18 +171,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", default=questions.FOLDER)
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--sets", nargs="+", choices=("first", "second"), default=["first", "second"])
+    parser.add_argument("--sets", nargs="+", help="names of files in heldout/; without: all")
     parser.add_argument("--engine", metavar="BITNET_MODEL")
     args = parser.parse_args()
-    data, heldout = questions.load("topics.json"), questions.load("heldout.json")
+    data, heldout = questions.load_topics(), questions.load_heldout()
     for what, run in (("chat", evaluate_chat), ("embed", evaluate_embedding)):
         path = os.path.join(args.folder, "bitnetd-%s.gguf" % what)
         if not os.path.exists(path):
             continue
         model, tokenizer = Engine(args.engine, path) if args.engine else Torch(path), open_tokenizer(path)
-        for name in args.sets:
+        for name in args.sets or heldout:
             print("%s, %s held-out set" % (path, name))
-            run(model, tokenizer, data, questions.heldout_sets(heldout)[name], args.list)
+            run(model, tokenizer, data, heldout[name], args.list)
 
 
 if __name__ == "__main__":

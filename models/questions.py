@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Training questions from topics.json, kept apart from heldout.json, and the small distortions that users make."""
+"""Training questions from topics/ and wordings.json, kept apart from heldout/, and the small distortions that users make."""
 import collections
+import glob
 import itertools
 import json
 import os
@@ -11,6 +12,9 @@ OPENINGS = ("Hello, ", "Hi, ", "hi ", "Hey, ", "Please tell me: ", "Quick questi
             "I am new here. ", "Good morning. ", "One thing: ", "Can you help? ", "I would like to know: ", "ok, ", "so ")
 CLOSINGS = (" please", " Thanks!", " thank you", " thx", ", please?", " I am a beginner.", " Short answer please.", " ??",
             " I could not find it in the manual.", " Any idea?")
+REFUSAL = "I do not know. I only answer questions about bitnetd and ternary inference."
+DIRECT = frozenset("what what's which how when where who why is are does do can explain describe define tell name list show"
+                   .split())
 KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 FILLERS = frozenset("a an the do does did is are was be to of for in on at it its i me my you your this that there please"
                     " can could would will shall should have has must may so".split())
@@ -37,16 +41,47 @@ def load(name):
         return json.load(file)
 
 
+def load_folder(name):
+    """{file name without its ending: content} of every JSON file of a folder, in order of name."""
+    paths = sorted(glob.glob(os.path.join(FOLDER, name, "*.json")))
+    return {os.path.basename(p)[:-len(".json")]: load(p) for p in paths}
+
+
+def load_topics():
+    """What the model knows (topics/) with how it is asked in training (wordings.json): each topic has `id`, `answer`,
+    `facts`, `near`, `special`, `wordings` and `use`; beside `topics` stand `patterns`, `out_of_scope` and `refusal`."""
+    data = load("wordings.json")
+    topics = [dict(t) for part in load_folder("topics").values() for t in part["topics"]]
+    for topic in topics:
+        asked = data["topics"].get(topic["id"], {})
+        topic["special"] = topic.get("special", False)
+        topic["use"] = asked.get("use", [])
+        topic["wordings"] = [w for w in asked.get("wordings", []) if is_direct(w) or not topic["special"]]
+    return {**data, "topics": topics, "refusal": REFUSAL}
+
+
+def load_heldout():
+    """The sets of held-out questions by name, each with `topics` ({id: texts}) and `out_of_scope` (texts)."""
+    return load_folder("heldout")
+
+
 def plain(text):
     """A wording without case, punctuation and spacing: two wordings that agree in it are the same question."""
     return " ".join(re.findall(r"[a-z0-9_+./-]*[a-z0-9_]", text.lower())) or text.strip()
 
 
+def is_direct(text):
+    """Whether a wording is a whole question or request, straight out and in one sentence: the only kind that special
+    topics have in training. What they are asked in evaluation (slips, detours, two sentences, single words) is not."""
+    words = re.findall(r"[a-z']+", text.lower())
+    return len(text.split()) >= 3 and words[0] in DIRECT and not re.search(r"[.?!,:;] ", text)
+
+
 def topic_wordings(data, topic):
-    """All wordings of a topic: its own and the patterns filled with its nouns."""
-    filled = [pattern.replace("{x}", noun) for use in topic.get("use", ())
+    """All wordings of a topic: its own and the patterns filled with its nouns; of a special one the direct ones."""
+    filled = [pattern.replace("{x}", noun) for use in topic["use"]
               for noun in use["x"] for pattern in data["patterns"][use["pattern"]]]
-    return list(dict.fromkeys(topic["wordings"] + filled))
+    return [w for w in dict.fromkeys(topic["wordings"] + filled) if is_direct(w) or not topic["special"]]
 
 
 def _fill(pattern, slots):
@@ -59,20 +94,18 @@ def _fill(pattern, slots):
         yield text, values
 
 
-def heldout_sets(heldout):
-    """The sets of held-out questions, each with `topics` and `out_of_scope`."""
-    return {"first": heldout, "second": heldout["second"]}
-
-
-def heldout_texts(part):
-    return [w for ws in part["topics"].values() for w in ws] + part["out_of_scope"]
+def heldout_texts(heldout):
+    """Every held-out question of every set."""
+    return [w for part in heldout.values() for ws in part["topics"].values() for w in ws] + \
+           [w for part in heldout.values() for w in part["out_of_scope"]]
 
 
 def training_questions(data, heldout):
-    """-> (in-scope questions per topic id, out-of-scope questions); none of them is a held-out one."""
-    secret = {plain(w) for part in heldout_sets(heldout).values() for w in heldout_texts(part)}
+    """-> (in-scope questions per topic id, out-of-scope questions); none of them is a held-out one. A topic that has no
+    wordings yet is left out."""
+    secret = {plain(w) for w in heldout_texts(heldout)}
     inside = {t["id"]: [Question(w, t["id"], t["id"]) for w in topic_wordings(data, t) if plain(w) not in secret]
-              for t in data["topics"]}
+              for t in data["topics"] if t["wordings"]}
     outside = [Question(w, None, "o:" + plain(w)) for w in data["out_of_scope"]["wordings"]]
     for number, patterns in enumerate(data["out_of_scope"]["patterns"]):
         for pattern in patterns:
@@ -134,8 +167,17 @@ def padded_out(text, random):
     return " ".join(words)
 
 
-def distort(text, random):
-    """The same question as another user would type it."""
+def recase(text, random):
+    """Another case and end mark: neither makes another kind of question."""
+    if random.random() < 0.30:
+        text = text.rstrip("?.! ") or text
+    return text.lower() if random.random() < 0.3 else text
+
+
+def distort(text, random, special=False):
+    """The same question as another user would type it; that of a special topic stays direct."""
+    if special:
+        return recase(text, random)
     if random.random() < 0.30:
         text = reword(text, random)
     if random.random() < 0.10:

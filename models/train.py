@@ -74,6 +74,7 @@ class ChatExamples:
         self.answers = {t["id"]: t["answer"] for t in data["topics"]}
         self.answers[None] = data["refusal"]
         self.own = {t["id"]: t["wordings"] for t in data["topics"]}
+        self.special = {t["id"] for t in data["topics"] if t["special"]}
         self.tokenizer, self.inside, self.outside = tokenizer, inside, Outside(outside)
         self.topics = sorted(inside)
 
@@ -84,6 +85,9 @@ class ChatExamples:
         if rng.random() < 0.4:
             return questions.Question(rng.choice(self.own[topic]), topic, topic)
         return rng.choice(self.inside[topic])
+
+    def _typed(self, question, rng):
+        return questions.distort(question.text, rng, question.topic in self.special)
 
     def _noisy(self, ids, rng):
         """Now and then a few tokens replaced at random: the answer must not hang on one word."""
@@ -97,10 +101,10 @@ class ChatExamples:
             messages.append(("System", rng.choice(SYSTEM_PROMPTS)))
         if rng.random() < 0.06:
             before = self.question(rng)
-            messages += [("User", questions.distort(before.text, rng)), ("Assistant", self.answers[before.topic])]
+            messages += [("User", self._typed(before, rng)), ("Assistant", self.answers[before.topic])]
         asked = self.question(rng)
         before = self.tokenizer.chat(messages)
-        prompt = self.tokenizer.chat(messages + [("User", questions.distort(asked.text, rng))])
+        prompt = self.tokenizer.chat(messages + [("User", self._typed(asked, rng))])
         begin, end = len(before) - 1, len(prompt) - 4        # from the question's first word to its last
         prompt = prompt[:begin] + self._noisy(prompt[begin:end], rng) + prompt[end:]
         return prompt + self.tokenizer.encode(self.answers[asked.topic]) + [self.tokenizer.eot], len(prompt)
@@ -128,8 +132,9 @@ class EmbedExamples:
     """Batches for contrast: several wordings of many topics, and near misses out of scope."""
 
     def __init__(self, data, tokenizer, inside, outside):
-        self.near = {t["id"]: t["near"] for t in data["topics"]}
+        self.near = {t["id"]: [n for n in t["near"] if n in inside] for t in data["topics"]}
         self.own = {t["id"]: t["wordings"] for t in data["topics"]}
+        self.special = {t["id"] for t in data["topics"] if t["special"]}
         self.tokenizer, self.inside, self.outside = tokenizer, inside, Outside(outside)
         self.topics = sorted(inside)
 
@@ -151,7 +156,7 @@ class EmbedExamples:
         for _ in range(8):
             q = rng.choice(self.outside.own)
             pairs += [(q.text, q.meaning)] * 2
-        ids = [self.ids(questions.distort(text, rng)) for text, _ in pairs]
+        ids = [self.ids(questions.distort(text, rng, meaning in self.special)) for text, meaning in pairs]
         return ids, [meaning for _, meaning in pairs]
 
     def ids(self, text):
@@ -239,8 +244,8 @@ def main():
     parser.add_argument("--ship", default=questions.FOLDER, help="folder for the GGUF files and curves")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    data = questions.load("topics.json")
-    inside, outside = questions.training_questions(data, questions.load("heldout.json"))
+    data = questions.load_topics()
+    inside, outside = questions.training_questions(data, questions.load_heldout())
     tokenizer = learn_tokenizer(data, inside, outside)
     print("%d topics, %d wordings, %d questions out of scope, vocabulary %d"
           % (len(inside), sum(map(len, inside.values())), len(outside), len(tokenizer.tokens)))

@@ -49,25 +49,40 @@ def load_folder(name):
 
 def load_topics():
     """What the model knows (topics/) with how it is asked in training (wordings.json): each topic has `id`, `answer`,
-    `facts`, `near`, `special`, `wordings` and `use`; beside `topics` stand `patterns`, `out_of_scope` and `refusal`."""
+    `facts`, `near`, `special`, `wordings` (none of them held out) and `use`; beside `topics` stand `patterns`, `out_of_scope` and `refusal`."""
     data = load("wordings.json")
+    secret = gists_kept_back()
     topics = [dict(t) for part in load_folder("topics").values() for t in part["topics"]]
     for topic in topics:
         asked = data["topics"].get(topic["id"], {})
         topic["special"] = topic.get("special", False)
         topic["use"] = asked.get("use", [])
-        topic["wordings"] = [w for w in asked.get("wordings", []) if is_direct(w) or not topic["special"]]
+        topic["wordings"] = [w for w in asked.get("wordings", [])
+                             if gist(w) not in secret and (is_direct(w) or not topic["special"])]
     return {**data, "topics": topics, "refusal": REFUSAL}
 
 
 def load_heldout():
-    """The sets of held-out questions by name, each with `topics` ({id: texts}) and `out_of_scope` (texts)."""
-    return load_folder("heldout")
+    """The sets of held-out questions by name, each with `topics` ({id: texts}) and `out_of_scope` (texts). The third also
+    has `special_kinds`: the kind of each question of a special topic, in their order."""
+    parts = load_folder("heldout")
+    parts.pop("pairs")
+    return parts
+
+
+def load_pairs():
+    """Held-out pairs for the embedding model: `kind`, `a`, `b`; kind `same` means the same, the others do not."""
+    return load("heldout/pairs.json")["pairs"]
 
 
 def plain(text):
     """A wording without case, punctuation and spacing: two wordings that agree in it are the same question."""
     return " ".join(re.findall(r"[a-z0-9_+./-]*[a-z0-9_]", text.lower())) or text.strip()
+
+
+def gist(text):
+    """The words that carry a question, in no order: two wordings that agree in them are nearly the same."""
+    return " ".join(sorted({w for w in plain(text).split(" ") if w not in FILLERS}))
 
 
 def is_direct(text):
@@ -95,23 +110,29 @@ def _fill(pattern, slots):
 
 
 def heldout_texts(heldout):
-    """Every held-out question of every set."""
+    """Every held-out question of these sets."""
     return [w for part in heldout.values() for ws in part["topics"].values() for w in ws] + \
            [w for part in heldout.values() for w in part["out_of_scope"]]
 
 
-def training_questions(data, heldout):
-    """-> (in-scope questions per topic id, out-of-scope questions); none of them is a held-out one. A topic that has no
-    wordings yet is left out."""
-    secret = {plain(w) for w in heldout_texts(heldout)}
-    inside = {t["id"]: [Question(w, t["id"], t["id"]) for w in topic_wordings(data, t) if plain(w) not in secret]
+def gists_kept_back():
+    """The gists of everything that is held out."""
+    pairs = [w for pair in load_pairs() for w in (pair["a"], pair["b"])]
+    return {gist(w) for w in heldout_texts(load_heldout()) + pairs}
+
+
+def training_questions(data):
+    """-> (in-scope questions per topic id, out-of-scope questions); none of them is, even nearly, a held-out one. A topic
+    that has no wordings yet is left out."""
+    secret = gists_kept_back()
+    inside = {t["id"]: [Question(w, t["id"], t["id"]) for w in topic_wordings(data, t) if gist(w) not in secret]
               for t in data["topics"] if t["wordings"]}
     outside = [Question(w, None, "o:" + plain(w)) for w in data["out_of_scope"]["wordings"]]
     for number, patterns in enumerate(data["out_of_scope"]["patterns"]):
         for pattern in patterns:
             outside += [Question(text, None, "p%d:%s" % (number, "|".join(values)))
                         for text, values in _fill(pattern, data["out_of_scope"]["slots"])]
-    return inside, [q for q in outside if plain(q.text) not in secret]
+    return inside, [q for q in outside if gist(q.text) not in secret]
 
 
 def typo(text, random):

@@ -245,7 +245,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     data = questions.load_topics()
-    inside, outside = questions.training_questions(data, questions.load_heldout())
+    inside, outside = questions.training_questions(data)
     tokenizer = learn_tokenizer(data, inside, outside)
     print("%d topics, %d wordings, %d questions out of scope, vocabulary %d"
           % (len(inside), sum(map(len, inside.values())), len(outside), len(tokenizer.tokens)))

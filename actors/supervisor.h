@@ -9,6 +9,8 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <string>
 #include <string_view>
 
 namespace bitnetd::actors {
@@ -29,6 +31,8 @@ struct supervisor_options {
   door_actor door; ///< is sent `connect` and `configure` like everyone else
   stored_request_decoder decode;
   result_encoder encode;
+  /// The command line's level: holds instead of the configuration's `log.level`, after edits, too.
+  std::optional<std::string> log_level;
   std::shared_ptr<const clock> time = std::make_shared<system_clock>();
 };
 

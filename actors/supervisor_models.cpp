@@ -17,7 +17,7 @@ namespace bitnetd::actors {
 
 void supervisor_state::configure(supervisor_actor::pointer self) {
   const auto config = parts.options.settings->current();
-  log::set_level(config->log.level);
+  log::set_level(parts.options.log_level.value_or(config->log.level));
   self->send(parts.options.door, configure_atom_v, config);
   for (const auto& worker : members->workers)
     if (worker)

@@ -63,6 +63,7 @@ int serve(const command_line& options, const std::shared_ptr<conf::configuration
       parts.door = outbox;
       parts.decode = decode_stored_body;
       parts.encode = encode_result_body;
+      parts.log_level = options.log_level;
       supervisor = actors::spawn_supervisor(system, std::move(parts));
     });
   } catch (...) {
@@ -74,9 +75,6 @@ int serve(const command_line& options, const std::shared_ptr<conf::configuration
     door.stop();
     ::_exit(exit_code::ok); // the loading thread cannot be told; nothing was accepted yet
   }
-  if (options.log_level)
-    log::set_level(*options.log_level);
-
   service life({signals, systemd, watcher, door,
                 [settings] { return settings->current()->limits.drain_timeout; }});
   const int status = life.run(system, supervisor);

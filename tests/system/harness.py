@@ -37,14 +37,15 @@ TWO_NODES = "[{cpus: [0]}, {cpus: [1]}]"
 
 
 class Daemon:
-    """A bitnetd of its own. `profile` and `extra` are YAML; folders live until close()."""
+    """A bitnetd of its own. `profile` and `extra` are YAML, `options` of the command line; folders live until close()."""
 
-    def __init__(self, profile="cache: {mode: exact}\n", nodes=ONE_NODE, extra="", environment=None, start=True):
+    def __init__(self, profile="cache: {mode: exact}\n", nodes=ONE_NODE, extra="", environment=None, options=(), start=True):
         if nodes == TWO_NODES and os.cpu_count() < 2:
             nodes = ONE_NODE
         self.folder = tempfile.TemporaryDirectory(prefix="bitnetd-test-")
         self.root = self.folder.name
         self.environment = environment or {}
+        self.options = options
         for name in ("profiles", "state", "cache", "run"):
             os.mkdir(os.path.join(self.root, name))
         self.config = os.path.join(self.root, "bitnetd.yaml")
@@ -87,7 +88,7 @@ class Daemon:
     def spawn(self):
         """Starts the process and waits for nothing."""
         with open(self.path("log"), "ab") as log:
-            self.process = subprocess.Popen(self.command(), stderr=log, stdout=log,
+            self.process = subprocess.Popen(self.command(*self.options), stderr=log, stdout=log,
                                             env={**os.environ, **self.environment})
 
     def start(self):

@@ -198,6 +198,17 @@ class Running(unittest.TestCase):
         with self.daemon.client() as c:
             self.assertTrue(c.chat("Still there, too?").text)
 
+    def test_the_command_lines_log_level_outlives_an_edit(self):
+        with Daemon(options=["--log-level", "warn"]) as daemon:
+            with daemon.client() as client:
+                before = client.stats()["config_version"]
+                daemon.write_config(extra="log: {level: info}")
+                daemon.ctl("reload")
+                daemon.write_profile("targets: {first_token: 12s}\n")
+                daemon.ctl("reload")
+                self.assertEqual(client.stats()["config_version"], before + 2)
+            self.assertNotIn("first_token", daemon.log_text())
+
     def test_a_drain_refuses_and_an_undrain_accepts(self):
         with self.daemon.client(retry_for=0) as c, self.daemon.client("admin") as admin:
             job = c.submit(prompt="Begun before", max_tokens=200, ignore_eos=True).job

@@ -202,7 +202,7 @@ class Running(unittest.TestCase):
         with Daemon(options=["--log-level", "warn"]) as daemon:
             with daemon.client() as client:
                 before = client.stats()["config_version"]
-                daemon.write_config(extra="log: {level: info}")
+                daemon.write_config(extra="log: {level: debug}")
                 daemon.ctl("reload")
                 daemon.write_profile("targets: {first_token: 12s}\n")
                 daemon.ctl("reload")

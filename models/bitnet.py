@@ -9,6 +9,7 @@ The seven W are ternary (absmean); their inputs are rounded to int8 per token (a
 release of BitNet b1.58 2B-4T (sub-norms, squared ReLU).
 """
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 
 import gguf_writer as gguf
 from gguf_reader import Reader
+from straight_through import RmsNorm, SquaredReluGate, TernaryWeight, ternary
 
 ARCHITECTURE = "bitnet-b1.58"
 POOLING_NONE, POOLING_MEAN, POOLING_LAST = 0, 1, 3
@@ -43,43 +45,32 @@ class Shape:
         return self.width // self.heads
 
 
-def ternary(weight):
-    """Absmean: -> (values in {-1, 0, +1}, scale)."""
-    scale = weight.abs().mean().clamp(min=1e-5)
-    return (weight / scale).round().clamp(-1, 1), scale
-
-
-def int8_activations(x):
-    """Absmax per token, as float values on the int8 grid; the gradient passes straight through."""
-    scale = 127.0 / x.detach().abs().amax(-1, keepdim=True).clamp(min=1e-5)
-    return x + ((x.detach() * scale).round() / scale - x.detach())
-
-
 class Ternary(torch.nn.Module):
-    """A projection [out, in] without bias. `frozen` means that the weight already is ternary times scale."""
+    """A projection [out, in] without bias. Not `quantized`: the weight multiplies as it is, because it already is ternary
+    times scale (a model that was loaded) or is to stay a float (the full-precision twin)."""
 
     def __init__(self, n_in, n_out):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.randn(n_out, n_in) / math.sqrt(n_in))
-        self.frozen = False
+        self.quantized = True
 
     def forward(self, x):
-        if self.frozen:
-            return F.linear(x, self.weight)
-        values, scale = ternary(self.weight.detach())
-        return F.linear(x, self.weight + (values * scale - self.weight).detach())
+        return F.linear(x, TernaryWeight.apply(self.weight) if self.quantized else self.weight)
 
 
 class Norm(torch.nn.Module):
-    def __init__(self, width, epsilon):
+    """RMSNorm; `int8` rounds what comes out, because it enters projections."""
+
+    def __init__(self, width, epsilon, int8):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.ones(width))
-        self.epsilon = epsilon
+        self.epsilon, self.int8 = epsilon, int8
 
     def forward(self, x):
-        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.epsilon) * self.weight
+        return RmsNorm.apply(x, self.weight, self.epsilon, self.int8)
 
 
+@functools.lru_cache(maxsize=None)
 def rope_tables(shape, length):
     pairs = torch.arange(0, shape.head_width, 2, dtype=torch.float64)
     angle = torch.arange(length, dtype=torch.float64)[:, None] * shape.theta ** (-pairs / shape.head_width)
@@ -97,8 +88,8 @@ class Block(torch.nn.Module):
         super().__init__()
         self.shape = shape
         width, kv_width = shape.width, shape.kv_heads * shape.head_width
-        self.attn_norm, self.attn_sub_norm = Norm(width, shape.epsilon), Norm(width, shape.epsilon)
-        self.ffn_norm, self.ffn_sub_norm = Norm(width, shape.epsilon), Norm(shape.feed_forward, shape.epsilon)
+        self.attn_norm, self.attn_sub_norm = Norm(width, shape.epsilon, True), Norm(width, shape.epsilon, True)
+        self.ffn_norm, self.ffn_sub_norm = Norm(width, shape.epsilon, True), Norm(shape.feed_forward, shape.epsilon, True)
         self.attn_q, self.attn_output = Ternary(width, width), Ternary(width, width)
         self.attn_k, self.attn_v = Ternary(width, kv_width), Ternary(width, kv_width)
         self.ffn_gate, self.ffn_up = Ternary(width, shape.feed_forward), Ternary(width, shape.feed_forward)
@@ -114,12 +105,12 @@ class Block(torch.nn.Module):
         scores = q @ k.transpose(2, 3) / math.sqrt(s.head_width) + mask
         return (scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, time, s.width)
 
-    def forward(self, x, cos, sin, mask):
-        mixed = self.attention(int8_activations(self.attn_norm(x)), cos, sin, mask)
-        x = x + self.attn_output(int8_activations(self.attn_sub_norm(mixed)))
-        y = int8_activations(self.ffn_norm(x))
-        gated = self.ffn_gate(y).relu().square() * self.ffn_up(y)
-        return x + self.ffn_down(int8_activations(self.ffn_sub_norm(gated)))
+    def mix(self, x, cos, sin, mask):
+        return x + self.attn_output(self.attn_sub_norm(self.attention(self.attn_norm(x), cos, sin, mask)))
+
+    def feed_forward(self, x):
+        y = self.ffn_norm(x)
+        return x + self.ffn_down(self.ffn_sub_norm(SquaredReluGate.apply(self.ffn_gate(y), self.ffn_up(y))))
 
 
 class BitNet(torch.nn.Module):
@@ -128,16 +119,29 @@ class BitNet(torch.nn.Module):
         self.shape = shape
         self.token_embd = torch.nn.Parameter(torch.randn(shape.vocabulary, shape.width) * 0.05)
         self.blocks = torch.nn.ModuleList(Block(shape) for _ in range(shape.layers))
-        self.output_norm = Norm(shape.width, shape.epsilon)
+        self.output_norm = Norm(shape.width, shape.epsilon, False)
 
-    def hidden(self, tokens):
-        """[batch, time] ids -> [batch, time, width] after the output norm. Padding stands at the end."""
+    def in_full_precision(self):
+        """The same network without quantizers: the twin that training compares with."""
+        for module in self.modules():
+            if isinstance(module, Ternary):
+                module.quantized = False
+            elif isinstance(module, Norm):
+                module.int8 = False
+        return self
+
+    def hidden(self, tokens, wanted=slice(None)):
+        """[batch, time] ids -> [batch, time, width] after the output norm, or what an index of these positions selects.
+        Padding stands at the end."""
         time = tokens.shape[1]
         cos, sin = rope_tables(self.shape, time)
         mask = torch.full((time, time), -torch.inf).triu(1)
         x = F.embedding(tokens, self.token_embd)
         for block in self.blocks:
-            x = block(x, cos, sin, mask)
+            x = block.mix(x, cos, sin, mask)
+            if block is self.blocks[-1]:
+                x = x[wanted]                      # the last feed-forward layer moves nothing between positions
+            x = block.feed_forward(x)
         return self.output_norm(x)
 
     def logits(self, hidden):
@@ -145,8 +149,7 @@ class BitNet(torch.nn.Module):
 
     def embed(self, tokens, lengths):
         """Unit vectors of the last token of each sequence."""
-        last = self.hidden(tokens)[torch.arange(len(tokens)), lengths - 1]
-        return F.normalize(last, dim=-1)
+        return F.normalize(self.hidden(tokens, (torch.arange(len(tokens)), lengths - 1)), dim=-1)
 
 
 def pad(sequences, value=0):
@@ -164,7 +167,7 @@ def greedy(model, prompts, limit, stop):
     outputs, running = [[] for _ in prompts], list(range(len(prompts)))
     for _ in range(limit):
         tokens, lengths = pad([prompts[i] + outputs[i] for i in running])
-        last = model.hidden(tokens)[torch.arange(len(running)), lengths - 1]
+        last = model.hidden(tokens, (torch.arange(len(running)), lengths - 1))
         for i, token in zip(running, model.logits(last).argmax(-1).tolist()):
             outputs[i].append(token)
         running = [i for i in running if outputs[i][-1] != stop]
@@ -207,14 +210,15 @@ def _tensor_name(parameter):
 
 @torch.no_grad()
 def export(model, tokenizer, path, name, pooling=POOLING_NONE):
-    """Writes the ternary model: I2_S projections, F16 embedding, F32 norms."""
+    """Writes the ternary model: I2_S projections, F16 embedding, F32 norms; the twin's projections as F16."""
     modules, tensors = dict(model.named_modules()), []
     for parameter, value in model.named_parameters():
         target = _tensor_name(parameter)
-        if isinstance(modules.get(parameter[:-len(".weight")]), Ternary):
+        module = modules.get(parameter[:-len(".weight")])
+        if isinstance(module, Ternary) and module.quantized:
             values, scale = ternary(value)
             tensors.append(gguf.i2s_tensor(target, values.numpy().astype(np.int8), float(scale)))
-        elif parameter == "token_embd":
+        elif parameter == "token_embd" or isinstance(module, Ternary):
             tensors.append(gguf.f16_tensor(target, value.numpy()))
         else:
             tensors.append(gguf.f32_tensor(target, value.numpy()))
@@ -231,7 +235,7 @@ def load(path):
                          k("rope.freq_base"), k("attention.layer_norm_rms_epsilon")))
     for module in model.modules():
         if isinstance(module, Ternary):
-            module.frozen = True
+            module.quantized = False
     for parameter, value in model.named_parameters():
         stored = file.tensors[_tensor_name(parameter)]
         if isinstance(stored, tuple):

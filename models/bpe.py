@@ -129,11 +129,12 @@ class Tokenizer:
         self.types = [CONTROL if t in SPECIALS else NORMAL for t in self.tokens]
         self._memo = {}
 
-    def merge(self, word):
-        """Spelled piece -> tokens, by merges alone."""
+    def merge(self, word, skipped=lambda: False):
+        """Spelled piece -> tokens, by merges alone, without those that are skipped at the moment they are looked at."""
         parts = list(word)
         while len(parts) > 1:
-            rank, pair = min((self.ranks.get(p, len(self.ranks)), p) for p in zip(parts, parts[1:]))
+            rank, pair = min((len(self.ranks) if skipped() else self.ranks.get(p, len(self.ranks)), p)
+                             for p in zip(parts, parts[1:]))
             if rank == len(self.ranks):
                 break
             parts = _merge_pair(parts, *pair)
@@ -165,13 +166,23 @@ class Tokenizer:
         spelled = "".join(self.tokens[i] for i in ids if self.types[i] == NORMAL)
         return bytes(BYTE_OF[c] for c in spelled).decode("utf-8", "replace")
 
+    def encode_roughly(self, text, random, share):
+        """Text -> ids of the same text in smaller pieces: each merge is left out with probability `share`. A model that has
+        seen words in pieces recognises a misspelt one (BPE dropout, arXiv:1910.13267)."""
+        skipped = lambda: random.random() < share
+        return [self.ids[p] for piece in split(text) for p in self.merge(spell(piece), skipped)]
+
     def chat(self, messages):
         """Ids of a conversation that asks for an answer: the template of BitNet b1.58 2B-4T.
 
         A role and its content are one run of text, as in `User: Hi<|eot_id|>`, so the content's first word keeps the
         space before it; the prompt ends in the token of a lone space.
         """
+        return self.turns(messages) + self.encode("Assistant: ")
+
+    def turns(self, messages):
+        """Ids of the messages alone, each with its end."""
         ids = [self.bos]
         for role, content in messages:
             ids += self.encode("%s: %s" % (role, content.strip())) + [self.eot]
-        return ids + self.encode("Assistant: ")
+        return ids

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Checks topics/, wordings.json and heldout/: what training and evaluation take for granted. Needs Python only; exit 0 or 1."""
+"""Checks topics/, wordings/ and heldout/: what training and evaluation take for granted. Needs Python only; exit 0 or 1."""
 import sys
 
 import questions
@@ -15,7 +15,7 @@ def problems(data, heldout):
         yield "expected at least %d topics with different ids, got %d" % (LEAST_TOPICS, len(topics))
     if sum(t["special"] for t in data["topics"]) != SPECIAL_TOPICS:
         yield "expected %d special topics" % SPECIAL_TOPICS
-    yield from ("wordings.json: there is no topic %s" % t for t in questions.load("wordings.json")["topics"] if t not in topics)
+    yield from ("wordings/: there is no topic %s" % t for t in questions.load_wordings()["topics"] if t not in topics)
     for topic in data["topics"]:
         yield from topic_problems(topic, topics)
     yield from heldout_problems(topics, heldout)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Training questions from topics/ and wordings.json, kept apart from heldout/, and the small distortions that users make."""
+"""Training questions from topics/ and wordings/, kept apart from heldout/, and the small distortions that users make."""
 import collections
 import glob
 import itertools
@@ -47,10 +47,19 @@ def load_folder(name):
     return {os.path.basename(p)[:-len(".json")]: load(p) for p in paths}
 
 
+def load_wordings():
+    """All of wordings/ as one: `topics` ({id: `wordings` and `use`}), `patterns`, `out_of_scope` and `near_misses`."""
+    whole = {"topics": {}}
+    for part in load_folder("wordings").values():
+        whole["topics"].update(part.pop("topics", {}))
+        whole.update(part)
+    return whole
+
+
 def load_topics():
-    """What the model knows (topics/) with how it is asked in training (wordings.json): each topic has `id`, `answer`,
+    """What the model knows (topics/) with how it is asked in training (wordings/): each topic has `id`, `answer`,
     `facts`, `near`, `special`, `wordings` (none of them held out) and `use`; beside `topics` stand `patterns`, `out_of_scope` and `refusal`."""
-    data = load("wordings.json")
+    data = load_wordings()
     secret = gists_kept_back()
     topics = [dict(t) for part in load_folder("topics").values() for t in part["topics"]]
     for topic in topics:

@@ -14,7 +14,7 @@ command_line read_command_line(int argc, char** argv) {
                  "$XDG_CONFIG_HOME/bitnetd are looked through");
   app.add_flag("--check", out.check, "check the configuration and end: status 0 or 3");
   app.add_option("--log-level", out.log_level,
-                 "instead of the configured one, until the configuration changes")
+                 "instead of the configured one, now and after every reload")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "critical", "off"}));
   app.add_option("--state-directory", out.state, "jobs; else $STATE_DIRECTORY or XDG");
   app.add_option("--cache-directory", out.cache, "answers; else $CACHE_DIRECTORY or XDG");

@@ -23,7 +23,7 @@ CONFIG = """
 models:
   - {{name: chat, path: {models}/bitnetd-chat.gguf}}
 hardware: {{nodes: [{{cpus: [0]}}], kv_bytes: 32MiB}}
-limits: {{drain_timeout: 20s}}
+limits: {{drain_timeout: 120s}}
 log: {{level: {level}}}
 """
 
@@ -192,7 +192,7 @@ class ServiceTest(unittest.TestCase):
         self.assertIn(late.returncode, (1, 4), late.stderr)  # draining, or gone already
         if late.returncode == 1:
             self.assertIn("E_DRAINING", late.stderr)
-        out, _ = running.communicate(timeout=60)
+        out, _ = running.communicate(timeout=150)
         result = json.loads(out.splitlines()[-1])
         self.assertEqual((running.returncode, result["state"]), (0, "done"))
         self.assertEqual(house.process.wait(timeout=30), 0)

@@ -12,7 +12,9 @@ NEGATIONS = (("does", "doesn't"), ("do", "don't"), ("is", "isn't"), ("are", "are
              ("with", "without"), ("before", "after"), ("more", "less"), ("largest", "smallest"), ("enable", "disable"),
              ("switch on", "switch off"), ("start", "stop"), ("first", "last"), ("longer", "shorter"), ("raise", "lower"),
              ("every", "no"), ("all", "none of the"), ("need", "not need"), ("should", "should not"), ("must", "must not"),
-             ("in", "outside"), ("add", "remove"), ("accepted", "refused"), ("kept", "not kept"), ("allow", "forbid"))
+             ("in", "outside"), ("add", "remove"), ("accepted", "refused"), ("kept", "not kept"), ("allow", "forbid"), ("a", "no"))
+AUXILIARY = re.compile(r"\b(does|do|did|is|are|was|can|could|will|should|must|may|has|have)\b( (?:the |a |an |my )?[\w.-]+)",
+                       re.IGNORECASE)
 NUMBERED = ("{text} with {n} threads", "{text} (job {n})", "{text} for {n} seconds", "{text} on {n} machines", "{n} times: {text}",
             "{text} with {n} workers", "{text} in {n} minutes", "{text} for {n} users", "{text} in version {n}", "{text} for {n} jobs")
 
@@ -73,7 +75,7 @@ class ChatExamples:
         if rng.random() < 0.28:
             return self.outside.draw(rng)
         topic = rng.choice(self.topics)
-        if rng.random() < 0.5:
+        if rng.random() < 0.65:
             return questions.Question(rng.choice(self.own[topic]), topic, topic)
         return rng.choice(self.inside[topic])
 
@@ -126,7 +128,9 @@ def other_number(text, rng):
 
 
 def negated(text, rng):
-    """The same words with one turned into its opposite; None if there is none."""
+    """The same words with a "not", or with one turned into its opposite; None if neither is possible."""
+    if AUXILIARY.search(text) and rng.random() < 0.5:
+        return AUXILIARY.sub(r"\1\2 not", text, 1)
     able = [(a, b) for pair in NEGATIONS for a, b in (pair, pair[::-1]) if re.search(r"\b%s\b" % a, text, re.IGNORECASE)]
     if not able:
         return None

@@ -27,7 +27,22 @@ SYNONYMS = (("configuration", "config", "settings"), ("error", "mistake", "fault
             ("file", "document"), ("how do i", "how can i", "how to", "how does one"), ("what is", "what's", "whats"),
             ("which", "what"), ("large", "big"), ("happens", "occurs"), ("broken", "invalid", "faulty"), ("install", "set up"),
             ("energy", "power", "electricity"), ("tell me about", "describe", "say something about"), ("see", "find", "look at"),
-            ("question", "prompt"), ("answer", "reply", "response"), ("kind of", "sort of", "type of"), ("purpose", "point", "goal"))
+            ("question", "prompt"), ("answer", "reply", "response"), ("kind of", "sort of", "type of"), ("purpose", "point", "goal"),
+            ("profile", "preset"), ("store", "save", "keep"), ("stored", "saved", "kept"), ("cached", "stored"),
+            ("delete", "remove", "erase"), ("get", "receive", "obtain"), ("make", "produce", "create"), ("why does", "how come that"),
+            ("largest", "biggest", "maximum"), ("client", "program", "user"), ("finished", "done", "completed", "ready"),
+            ("crash", "failure", "breakdown"), ("damaged", "corrupt", "corrupted", "broken"), ("refused", "rejected", "denied"),
+            ("begin", "start"), ("directory", "folder"), ("send", "submit", "pass"), ("limit", "bound", "cap", "maximum"),
+            ("default", "standard"), ("key", "setting", "option", "parameter"), ("set", "configure", "adjust"), ("cores", "cpus"),
+            ("fresh", "new"), ("old", "stale"), ("twice", "two times"), ("again", "once more", "another time"),
+            ("allowed", "permitted"), ("check", "verify", "test"), ("watch", "observe", "follow", "monitor"),
+            ("at the same time", "simultaneously", "at once"), ("reworded", "paraphrased", "rephrased"), ("similar", "alike"),
+            ("identical", "equal"), ("terminal", "shell", "console", "command line"), ("phases", "stages", "steps"),
+            ("result", "outcome", "output"), ("lost", "gone"), ("works", "functions"), ("memory", "ram"), ("speed", "performance"),
+            ("mean", "signify", "stand for"), ("means", "stands for"), ("many", "lots of"), ("small", "little", "tiny"),
+            ("when", "at what time"), ("where", "in which place"), ("allow", "permit", "let"), ("full", "exhausted"),
+            ("i want to", "i would like to", "i need to", "i wish to"), ("can i", "may i", "could i", "am i able to"),
+            ("do i have to", "must i", "do i need to"), ("is there", "do you have", "does it have"), ("yaml", "configuration"))
 COMMANDS = ("bitnetctl", "quickstart")
 ADVERBS = ("actually", "really", "basically", "exactly", "again", "now", "just", "quickly", "in detail", "briefly", "maybe",
            "then", "today", "here", "in practice")
@@ -208,11 +223,10 @@ def distort(text, random, special=False):
     """The same question as another user would type it; that of a special topic stays direct."""
     if special:
         return recase(text, random)
-    if random.random() < 0.30:
-        text = reword(text, random)
-    if random.random() < 0.10:
-        text = reword(text, random)
-    if random.random() < 0.10:
+    for chance in (0.4, 0.3, 0.2):
+        if random.random() < chance:
+            text = reword(text, random)
+    if random.random() < 0.12:
         text = terse(text)
     if random.random() < 0.12 and " " in text and not any(c in text for c in COMMANDS):
         text = padded_out(text, random)

@@ -32,7 +32,7 @@ SEED = 1758
 VOCABULARY = 2048
 CHAT_SHAPE = bitnet.Shape(VOCABULARY, feed_forward=1024, layers=4)
 EMBED_SHAPE = bitnet.Shape(VOCABULARY, feed_forward=768, layers=2)
-STEPS = {"chat": 1000, "twin": 1000, "embed": 450}
+STEPS = {"chat": 2400, "twin": 2400, "embed": 1500}
 PEAK = {"chat": 2e-3, "twin": 2e-3, "embed": 1.5e-3}
 CHAT_BATCH = 48
 TEMPERATURE = 0.07

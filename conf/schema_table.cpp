@@ -133,7 +133,7 @@ constexpr std::array main_keys{
         "stored jobs and results; above it new durable jobs are refused",
         limit_field<&limits_config::result_bytes>),
 
-    row("cache.max_bytes", size, step, {"bytes", MiB, 1024 * TiB},
+    row("cache.max_bytes", size, step, {"bytes", 64 * KiB, 1024 * TiB},
         "stored answers; above it the least useful go",
         field::plain<&config::cache, &cache_store_config::max_bytes>),
 

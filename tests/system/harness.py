@@ -152,7 +152,7 @@ class Daemon:
         self.close()
 
 
-def until(condition, what, timeout=60.0):
+def until(condition, what, timeout=120.0):
     """Waits until condition() is true and returns its value; a test that waits for an event."""
     end = time.monotonic() + timeout
     while True:

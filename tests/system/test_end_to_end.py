@@ -134,7 +134,7 @@ class Durability(unittest.TestCase):
                 again = c.chat("What is bitnetd?")
                 self.assertEqual((again.cache["status"], again.text), ("HIT", kept))
                 self.assertEqual(c.submit(prompt="Tell me about 3", max_tokens=120, ignore_eos=True, key="k3").job, jobs[3])
-                results = [c.wait(job, timeout=120) for job in jobs]
+                results = [c.wait(job, timeout=300) for job in jobs]
             self.assertTrue(all(r.state == "done" and r.text for r in results))
             self.assertEqual(daemon.stop(), 0)
 
@@ -146,7 +146,7 @@ class Durability(unittest.TestCase):
             self.assertEqual(daemon.stop(), 0)
             daemon.start()
             with daemon.client() as c:
-                self.assertEqual(c.wait(job, timeout=60).state, "done")
+                self.assertEqual(c.wait(job, timeout=300).state, "done")
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ class Engine:
     def _tool(self, *words):
         return subprocess.run([self.program, *words, "--model", self.path, *self.act], check=True, stdout=subprocess.PIPE).stdout
 
-    def _run(self, form, sequences, *more):
+    def run(self, form, sequences, *more):
         with tempfile.NamedTemporaryFile("w", suffix=".tokens") as file:
             file.writelines(" ".join(map(str, ids)) + "\n" for ids in sequences)
             file.flush()
@@ -67,11 +67,11 @@ class Engine:
     def _array(self, form, sequences):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "x.npy")
-            self._run(form, sequences, "--out", path)
+            self.run(form, sequences, "--out", path)
             return np.load(path)
 
     def greedy(self, prompts, stop):
-        found = [one["tokens"] for one in json.loads(self._run("greedy", prompts, "-n", str(LONGEST_ANSWER), "--json"))]
+        found = [one["tokens"] for one in json.loads(self.run("greedy", prompts, "-n", str(LONGEST_ANSWER), "--json"))]
         return [tokens[:tokens.index(stop)] if stop in tokens else tokens for tokens in found]
 
     def embed(self, sequences):

@@ -58,6 +58,13 @@ std::string memo_key(const served_model& model, const prompt& words) {
   return key;
 }
 
+std::string template_names() {
+  std::string names;
+  for (const auto name : engine::chat_template::names())
+    names.append(names.empty() ? "" : ", ").append(name);
+  return names;
+}
+
 std::variant<std::vector<engine::token_id>, failure>
 tokenize(const served_model& model, const prompt& words, token_memo* memo) {
   const auto& description = *model.description;
@@ -66,7 +73,9 @@ tokenize(const served_model& model, const prompt& words, token_memo* memo) {
   if (words.kind == job_kind::chat && !description.dialogue)
     return no_model(
         "model " + model.name +
-        " has no chat template that we know; send a prompt, or set models[].chat_template");
+        " has no chat template that we know; send a prompt, or set models[].chat_template to one "
+        "of " +
+        template_names());
   auto key = memo ? memo_key(model, words) : std::string{};
   if (memo)
     if (const auto* known = memo->find(key))

@@ -14,7 +14,8 @@ namespace {
 
 bool same(const conf::model_config& wanted, const served_model& loaded) {
   return wanted.name == loaded.name && wanted.path == loaded.description->path &&
-         wanted.embedding == loaded.embedding && wanted.chat_template == loaded.chat_template;
+         wanted.embedding == loaded.embedding && wanted.chat_template == loaded.chat_template &&
+         wanted.i2s_layout == loaded.i2s_layout && wanted.activations == loaded.activations;
 }
 
 model_handle load_one(const conf::model_config& wanted,
@@ -23,6 +24,8 @@ model_handle load_one(const conf::model_config& wanted,
   engine::load_options options;
   options.template_name = wanted.chat_template;
   options.name = wanted.name;
+  options.i2s = engine::find_i2s_layout(wanted.i2s_layout).value_or(engine::i2s_layout::common);
+  options.activations = engine::find_activations(wanted.activations);
   auto loaded = engine::load_model(wanted.path, nodes, kernels, options);
   if (wanted.embedding && !loaded.description->words)
     throw engine::load_error(wanted.path.string() + ": an embedding model needs a tokenizer");
@@ -30,6 +33,8 @@ model_handle load_one(const conf::model_config& wanted,
   out->name = wanted.name;
   out->embedding = wanted.embedding;
   out->chat_template = wanted.chat_template;
+  out->i2s_layout = wanted.i2s_layout;
+  out->activations = wanted.activations;
   out->description = std::move(loaded.description);
   out->per_node = std::move(loaded.per_node);
   log::info("model {}: {} ({} layers, width {}, vocabulary {}, context {}), {} KiB, hash {}",

@@ -20,10 +20,13 @@ using std::chrono::seconds;
 
 /// One model to serve.
 struct model_config {
-  std::string name;           ///< the name that jobs use
-  std::filesystem::path path; ///< a GGUF file; relative to the configuration file
-  std::string chat_template;  ///< a built-in's name; empty: the file's own
-  bool embedding = false;     ///< the model that computes embeddings for the semantic cache
+  std::string name; ///< the name that jobs use
+  std::filesystem::path
+      path; ///< a GGUF file or Hugging Face folder; relative to the configuration file
+  std::string chat_template;         ///< a built-in's name; empty: the file's own
+  bool embedding = false;            ///< the model that computes embeddings for the semantic cache
+  std::string i2s_layout = "common"; ///< of I2_S tensors: common, lanes16 or rows4
+  std::string activations = "model"; ///< of the projections: model, absmax or none
 };
 
 enum class role { read, submit, admin };

@@ -17,6 +17,8 @@ constexpr double hour = 3600, day = 24 * hour;
 constexpr std::array<std::string_view, 2> kinds{"router", "xpub"};
 constexpr std::array<std::string_view, 4> isas{"auto", "scalar", "avx2", "avx512_vnni"};
 constexpr std::array<std::string_view, 2> kv_types{"f16", "f32"};
+constexpr std::array<std::string_view, 3> i2s_layouts{"common", "lanes16", "rows4"};
+constexpr std::array<std::string_view, 3> activation_words{"model", "absmax", "none"};
 constexpr std::array<std::string_view, 7> levels{"trace", "debug",    "info", "warn",
                                                  "error", "critical", "off"};
 
@@ -72,7 +74,7 @@ constexpr std::array main_keys{
     required(row("models[].name", name, model, "the name that jobs use",
                  model_field<&model_config::name>)),
     required(row("models[].path", file_path, model,
-                 "a GGUF file; relative to the configuration file",
+                 "a GGUF file or a Hugging Face folder; relative to the configuration file",
                  model_field<&model_config::path>)),
     row("models[].chat_template", optional_name, model,
         "name of a built-in chat template; \"\" takes the file's own",
@@ -80,6 +82,14 @@ constexpr std::array main_keys{
     row("models[].embedding", boolean, model,
         "this model computes the embeddings of the similarity cache; at most one does",
         model_field<&model_config::embedding>),
+    word_row("models[].i2s_layout", model, i2s_layouts,
+             "layout of I2_S tensors, which no file tells; common unless bitnet.cpp wrote the file "
+             "on ARM (lanes16) or without ACT_PARALLEL (rows4)",
+             model_field<&model_config::i2s_layout>),
+    word_row("models[].activations", model, activation_words,
+             "input of the projections: as the family was trained (model), int8 per token "
+             "(absmax) or float (none)",
+             model_field<&model_config::activations>),
 
     required(row("sockets[].name", name, restart, "front, admin, events or another name",
                  socket_field<&socket_config::name>)),

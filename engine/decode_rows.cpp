@@ -7,6 +7,7 @@
 #include <bit>
 #include <cassert>
 #include <cstring>
+#include <vector>
 
 namespace bitnetd::engine {
 
@@ -28,6 +29,27 @@ void q4_0_block(const std::byte* block, float* x) noexcept {
     x[j] = d * static_cast<float>((b & 15) - 8);
     x[j + 16] = d * static_cast<float>((b >> 4) - 8);
   }
+}
+
+/// As Q4_0, but a nibble is an index of this table.
+void iq4_nl_block(const std::byte* block, float* x) noexcept {
+  constexpr std::int8_t values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                      1,    13,   25,  38,  53,  69,  89,  113};
+  const float d = half_at(block);
+  for (std::size_t j = 0; j < 16; ++j) {
+    const unsigned b = byte_at(block + 2 + j);
+    x[j] = d * static_cast<float>(values[b & 15u]);
+    x[j + 16] = d * static_cast<float>(values[b >> 4]);
+  }
+}
+
+/// 64 values: half d, 16 bytes of four 2-bit codes, lowest first; x = d * (code - 1), and a code of
+/// 3 is a legal +2.
+void q2_0_block(const std::byte* block, float* x) noexcept {
+  const float d = half_at(block);
+  for (std::size_t j = 0; j < 64; ++j)
+    x[j] = d * static_cast<float>(
+                   static_cast<int>((byte_at(block + 2 + j / 4) >> (2 * (j % 4))) & 3u) - 1);
 }
 
 /// 32 values: half d, 32 signed bytes.
@@ -93,6 +115,10 @@ void decode_block(tensor_type type, const std::byte* block, float* x) noexcept {
   switch (type) {
   case tensor_type::q4_0:
     return q4_0_block(block, x);
+  case tensor_type::iq4_nl:
+    return iq4_nl_block(block, x);
+  case tensor_type::q2_0:
+    return q2_0_block(block, x);
   case tensor_type::q8_0:
     return q8_0_block(block, x);
   case tensor_type::q4_k:
@@ -106,19 +132,29 @@ void decode_block(tensor_type type, const std::byte* block, float* x) noexcept {
   case tensor_type::f16:
   case tensor_type::bf16:
   case tensor_type::i2_s:
-    break; // no blocks: decode_rows handles them
+  case tensor_type::i2_s_lanes16:
+  case tensor_type::i2_s_rows4:
+  case tensor_type::hf_packed:
+  case tensor_type::iq1_bn:
+  case tensor_type::iq2_bn:
+    break; // no blocks of their own scale: decode_rows handles them
   }
 }
 
-void decode_i2s(std::span<const std::byte> raw, std::uint64_t elements, std::uint64_t first,
-                std::uint64_t count, float* out) {
-  const float scale = i2s_scale(raw.data(), elements);
-  std::array<std::int8_t, 128> t;
-  for (std::uint64_t done = 0; done < count; done += t.size()) {
-    const std::uint64_t n = std::min<std::uint64_t>(t.size(), count - done);
-    i2s_codes(raw.data(), first + done, n, t.data());
-    for (std::uint64_t j = 0; j < n; ++j)
-      out[done + j] = scale * static_cast<float>(t[j]);
+/// Types whose scale is the row's or the tensor's.
+void decode_ternary_rows(tensor_type type, std::span<const std::byte> raw, std::uint64_t rows,
+                         std::uint64_t cols, std::uint64_t first_row, std::uint64_t n_rows,
+                         float* out) {
+  const bool whole = info(type).has_tensor_scale();
+  const std::uint64_t row_bytes = raw.size() / rows; // of IQ types
+  std::vector<std::int8_t> t(cols);
+  for (std::uint64_t r = first_row; r < first_row + n_rows; ++r, out += cols) {
+    const auto* row = raw.data() + r * row_bytes;
+    whole ? tensor_row_codes(type, raw.data(), rows, cols, r, t.data())
+          : iq_row_codes(type, row, cols, t.data());
+    const float scale = whole ? tensor_scale(raw.data(), rows * cols) : iq_row_scale(type, row);
+    for (std::uint64_t c = 0; c < cols; ++c)
+      out[c] = scale * static_cast<float>(t[c]);
   }
 }
 
@@ -144,7 +180,12 @@ void decode_rows(tensor_type type, std::span<const std::byte> raw, std::uint64_t
           static_cast<std::uint32_t>(load_unaligned<std::uint16_t>(at + 2 * (first + j))) << 16);
     return;
   case tensor_type::i2_s:
-    return decode_i2s(raw, rows * cols, first, count, out);
+  case tensor_type::i2_s_lanes16:
+  case tensor_type::i2_s_rows4:
+  case tensor_type::hf_packed:
+  case tensor_type::iq1_bn:
+  case tensor_type::iq2_bn:
+    return decode_ternary_rows(type, raw, rows, cols, first_row, n_rows, out);
   default:
     break;
   }

@@ -114,7 +114,8 @@ std::vector<float> evaluator::embed(std::span<const token_id> tokens) {
   auto& s = *state_;
   reset();
   s.check(tokens);
-  embedding_pool pool{s.description->shape.pool, s.description->shape.n_embd};
+  embedding_pool pool{s.options.pool.value_or(s.description->shape.pool),
+                      s.description->shape.n_embd};
   for (std::size_t at = 0; at < tokens.size();) {
     const auto n = std::min(s.options.chunk, tokens.size() - at);
     const auto wanted = [&](std::size_t position) {

@@ -14,6 +14,7 @@ namespace bitnetd::engine {
 
 struct evaluator_options {
   std::optional<activation_quantization> activations = {}; ///< instead of the model's own
+  std::optional<pooling> pool = {};                        ///< instead of the model's own
   kv_type kv = kv_type::f32;
   std::size_t chunk = 128;      ///< prompt tokens of one step
   std::size_t max_tokens = 512; ///< longest sequence, within the model's context: KV memory

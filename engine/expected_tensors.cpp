@@ -35,12 +35,12 @@ std::set<std::string> output_scales(const hyperparameters& shape) {
   return names;
 }
 
-[[noreturn]] void refuse_tensor(const gguf_file& file, const gguf_tensor& tensor,
+[[noreturn]] void refuse_tensor(const model_source& file, const gguf_tensor& tensor,
                                 const std::string& what) {
   throw load_error{file.path().string() + ": tensor " + printable(tensor.name) + ": " + what};
 }
 
-void refuse_unexpected(const gguf_file& file, const gguf_tensor& tensor) {
+void refuse_unexpected(const model_source& file, const gguf_tensor& tensor) {
   if (tensor.name.ends_with(".bias"))
     refuse_tensor(file, tensor, "biases are not supported; no published ternary model has them");
   if (tensor.name == "rope_freqs.weight")
@@ -50,7 +50,7 @@ void refuse_unexpected(const gguf_file& file, const gguf_tensor& tensor) {
                 "does not belong to this architecture; ignoring it could change the results");
 }
 
-void check_tensor(const gguf_file& file, const gguf_tensor& tensor,
+void check_tensor(const model_source& file, const gguf_tensor& tensor,
                   const expected_tensor& expected) {
   // A matrix may be written with trailing dimensions of 1.
   auto dims = tensor.dims;
@@ -77,19 +77,32 @@ std::vector<expected_tensor> expected_tensors(const hyperparameters& shape) {
     const auto add = [&](std::string_view name, std::vector<std::uint64_t> dims) {
       all.push_back({block_name(i, name) + ".weight", std::move(dims)});
     };
+    const auto project = [&](std::string_view name, std::uint64_t in, std::uint64_t out) {
+      if (shape.input_norms)
+        add(std::string{name} + "_norm_in", {in});
+      add(name, {in, out});
+    };
     add("attn_norm", {n_embd});
-    add("attn_q", {n_embd, q_width});
-    add("attn_k", {n_embd, shape.kv_width()});
-    add("attn_v", {n_embd, shape.kv_width()});
+    project("attn_q", n_embd, q_width);
+    project("attn_k", n_embd, shape.kv_width());
+    project("attn_v", n_embd, shape.kv_width());
+    if (shape.head_norms) {
+      add("attn_q_norm", {shape.head_dim});
+      add("attn_k_norm", {shape.head_dim});
+    }
     if (shape.sub_norms)
       add("attn_sub_norm", {q_width});
-    add("attn_output", {q_width, n_embd});
+    project("attn_output", q_width, n_embd);
+    if (shape.post_norms)
+      add("post_attention_norm", {n_embd});
     add("ffn_norm", {n_embd});
-    add("ffn_gate", {n_embd, n_ff});
-    add("ffn_up", {n_embd, n_ff});
+    project("ffn_gate", n_embd, n_ff);
+    project("ffn_up", n_embd, n_ff);
     if (shape.sub_norms)
       add("ffn_sub_norm", {n_ff});
-    add("ffn_down", {n_ff, n_embd});
+    project("ffn_down", n_ff, n_embd);
+    if (shape.post_norms)
+      add("post_ffw_norm", {n_embd});
   }
   all.push_back({"output_norm.weight", {n_embd}});
   if (!shape.tied_head)
@@ -97,7 +110,7 @@ std::vector<expected_tensor> expected_tensors(const hyperparameters& shape) {
   return all;
 }
 
-void check_tensors(const gguf_file& file, const hyperparameters& shape) {
+void check_tensors(const model_source& file, const hyperparameters& shape) {
   const auto expected = expected_tensors(shape);
   std::set<std::string_view> known;
   std::string missing;

@@ -31,9 +31,7 @@ opened_file open_regular_file(const std::filesystem::path& path) {
   struct stat facts {};
   if (::fstat(fd, &facts) != 0 || !S_ISREG(facts.st_mode)) {
     ::close(fd);
-    refuse(path, S_ISDIR(facts.st_mode)
-                     ? "is a folder; Hugging Face folders are not read yet: convert it to GGUF"
-                     : "is not a regular file");
+    refuse(path, S_ISDIR(facts.st_mode) ? "is a folder; expected a file" : "is not a regular file");
   }
   return {fd, static_cast<std::uint64_t>(facts.st_size)};
 }

@@ -34,13 +34,14 @@ struct forward_pass::state {
   // What operations keep between calls.
   kv_shape pages;
   attention attend;
-  rope_table rope;
+  rope_table rope, rope_local;
   linear_input input;
 
   // Activations of a step, [max_rows, width] each; a step uses the first rows.
   std::vector<float> x, normed, q, k, v, heads, projected, gate, up;
-  std::vector<float> outputs; ///< hidden states after output_norm of the rows that ask
-  std::vector<float> logits;  ///< [max_logit_rows, n_vocab]
+  std::vector<float> own_input; ///< of a projection with a norm of its own
+  std::vector<float> outputs;   ///< hidden states after output_norm of the rows that ask
+  std::vector<float> logits;    ///< [max_logit_rows, n_vocab]
 
   // The step itself.
   std::span<const step_row> rows;
@@ -62,8 +63,12 @@ struct forward_pass::state {
 
   void store(std::size_t index);
   void find_blocks(std::size_t index);
+  void share_input(std::size_t layer_index, std::span<const float> from, std::size_t cols);
   void project(std::size_t layer_index, operation op, const linear& matrix,
+               const std::vector<float>& norm_in, std::span<const float> from,
                std::vector<float>& out);
+  void norm_heads(std::size_t layer_index, const layer_weights& w);
+  void add_to_residual(std::size_t layer_index, operation op, const std::vector<float>& post_norm);
   void quantize(std::size_t layer_index, std::span<const float> from, std::size_t cols);
   void count_attention(operation_cost& cost) const;
 
@@ -93,7 +98,8 @@ forward_pass::state::state(std::shared_ptr<const model> what, std::shared_ptr<co
       shape{description->shape}, q_width{std::size_t{shape.n_head} * shape.head_dim},
       kv_width{shape.kv_width()}, pages{cache.type(), shape.n_head_kv, shape.head_dim},
       attend{pages, shape.n_head}, rope{shape.rope_dims, shape.rope_theta, shape.rope_scale,
-                                        shape.rope} {
+                                        shape.rope},
+      rope_local{shape.rope_dims, shape.rope_theta_local, 1.0f, shape.rope} {
   counters.layers.assign(shape.n_layer + 1, std::vector<operation_cost>(n_operations));
   for (auto* buffer : {&x, &normed, &projected, &outputs})
     buffer->resize(options.max_rows * shape.n_embd);
@@ -103,6 +109,9 @@ forward_pass::state::state(std::shared_ptr<const model> what, std::shared_ptr<co
     buffer->resize(options.max_rows * kv_width);
   for (auto* buffer : {&gate, &up})
     buffer->resize(options.max_rows * shape.n_ff);
+  if (shape.input_norms)
+    own_input.resize(options.max_rows *
+                     std::max({std::size_t{shape.n_embd}, q_width, std::size_t{shape.n_ff}}));
   logits.resize(options.max_logit_rows * shape.n_vocab);
   positions.reserve(options.max_rows);
   output_index.reserve(options.max_rows);
@@ -144,12 +153,15 @@ void forward_pass::state::begin(std::span<const step_row> step) {
   counters.tokens += rows.size();
 }
 
-/// x = E[token]
+/// x = E[token], scaled where the family does so
 void forward_pass::state::embed() {
   measured(shape.n_layer, operation::embed, [&] {
     for (std::size_t i = 0; i < rows.size(); ++i)
       all->embedding.decode_row(static_cast<std::size_t>(rows[i].token),
                                 std::span{x}.subspan(i * shape.n_embd, shape.n_embd));
+    if (shape.embed_scale != 1.0f)
+      for (auto& value : used(x, shape.n_embd))
+        value *= shape.embed_scale;
   });
   cost(shape.n_layer, operation::embed).weight_bytes +=
       rows.size() * all->embedding.weight_bytes() / shape.n_vocab;
@@ -169,14 +181,17 @@ void forward_pass::state::attention_block(std::size_t index) {
     rms_norm(used(x, shape.n_embd), n, shape.n_embd, w.attn_norm, shape.rms_eps,
              used(normed, shape.n_embd), on);
   });
-  quantize(index, used(normed, shape.n_embd), shape.n_embd);
-  project(index, operation::qkv, w.q, q);
-  project(index, operation::qkv, w.k, k);
-  project(index, operation::qkv, w.v, v);
+  share_input(index, used(normed, shape.n_embd), shape.n_embd);
+  project(index, operation::qkv, w.q, w.q_norm_in, used(normed, shape.n_embd), q);
+  project(index, operation::qkv, w.k, w.k_norm_in, used(normed, shape.n_embd), k);
+  project(index, operation::qkv, w.v, w.v_norm_in, used(normed, shape.n_embd), v);
 
+  if (shape.head_norms)
+    norm_heads(index, w);
   measured(index, operation::rope, [&] {
-    rope.apply(used(q, q_width), shape.n_head, shape.head_dim, positions, on);
-    rope.apply(used(k, kv_width), shape.n_head_kv, shape.head_dim, positions, on);
+    auto& turn = shape.is_global(index) ? rope : rope_local;
+    turn.apply(used(q, q_width), shape.n_head, shape.head_dim, positions, on);
+    turn.apply(used(k, kv_width), shape.n_head_kv, shape.head_dim, positions, on);
   });
   measured(index, operation::attention, [&] {
     store(index);
@@ -189,10 +204,10 @@ void forward_pass::state::attention_block(std::size_t index) {
       rms_norm(used(heads, q_width), n, q_width, w.attn_sub_norm, shape.rms_eps,
                used(heads, q_width), on);
     });
-  quantize(index, used(heads, q_width), q_width);
-  project(index, operation::attn_output, w.attn_output, projected);
-  measured(index, operation::attn_output,
-           [&] { add_in_place(used(x, shape.n_embd), used(projected, shape.n_embd), on); });
+  share_input(index, used(heads, q_width), q_width);
+  project(index, operation::attn_output, w.attn_output, w.attn_output_norm_in, used(heads, q_width),
+          projected);
+  add_to_residual(index, operation::attn_output, w.post_attention_norm);
 }
 
 void forward_pass::state::ffn_block(std::size_t index) {
@@ -203,9 +218,9 @@ void forward_pass::state::ffn_block(std::size_t index) {
     rms_norm(used(x, shape.n_embd), n, shape.n_embd, w.ffn_norm, shape.rms_eps,
              used(normed, shape.n_embd), on);
   });
-  quantize(index, used(normed, shape.n_embd), shape.n_embd);
-  project(index, operation::gate_up, w.gate, gate);
-  project(index, operation::gate_up, w.up, up);
+  share_input(index, used(normed, shape.n_embd), shape.n_embd);
+  project(index, operation::gate_up, w.gate, w.gate_norm_in, used(normed, shape.n_embd), gate);
+  project(index, operation::gate_up, w.up, w.up_norm_in, used(normed, shape.n_embd), up);
 
   measured(index, operation::activation, [&] {
     gated_activation(shape.gate, used(gate, shape.n_ff), used(up, shape.n_ff),
@@ -216,10 +231,30 @@ void forward_pass::state::ffn_block(std::size_t index) {
       rms_norm(used(gate, shape.n_ff), n, shape.n_ff, w.ffn_sub_norm, shape.rms_eps,
                used(gate, shape.n_ff), on);
     });
-  quantize(index, used(gate, shape.n_ff), shape.n_ff);
-  project(index, operation::ffn_down, w.down, projected);
-  measured(index, operation::ffn_down,
-           [&] { add_in_place(used(x, shape.n_embd), used(projected, shape.n_embd), on); });
+  share_input(index, used(gate, shape.n_ff), shape.n_ff);
+  project(index, operation::ffn_down, w.down, w.down_norm_in, used(gate, shape.n_ff), projected);
+  add_to_residual(index, operation::ffn_down, w.post_ffw_norm);
+}
+
+/// q and k of every head, before RoPE.
+void forward_pass::state::norm_heads(std::size_t index, const layer_weights& w) {
+  measured(index, operation::norm, [&] {
+    const auto all_q = used(q, q_width), all_k = used(k, kv_width);
+    rms_norm(all_q, rows.size() * shape.n_head, shape.head_dim, w.q_norm, shape.rms_eps, all_q, on);
+    rms_norm(all_k, rows.size() * shape.n_head_kv, shape.head_dim, w.k_norm, shape.rms_eps, all_k,
+             on);
+  });
+}
+
+/// x += projected, normed first where the family does so.
+void forward_pass::state::add_to_residual(std::size_t index, operation op,
+                                          const std::vector<float>& post_norm) {
+  const auto block = used(projected, shape.n_embd);
+  if (!post_norm.empty())
+    measured(index, operation::norm, [&] {
+      rms_norm(block, rows.size(), shape.n_embd, post_norm, shape.rms_eps, block, on);
+    });
+  measured(index, op, [&] { add_in_place(used(x, shape.n_embd), block, on); });
 }
 
 /// Hidden states of the rows that ask, then logits of those that ask for logits.
@@ -287,8 +322,22 @@ void forward_pass::state::quantize(std::size_t layer_index, std::span<const floa
   measured(layer_index, operation::quantize, [&] { input.quantize(on); });
 }
 
+/// The input of the projections that follow, unless each has its own.
+void forward_pass::state::share_input(std::size_t layer_index, std::span<const float> from,
+                                      std::size_t cols) {
+  if (!shape.input_norms)
+    quantize(layer_index, from, cols);
+}
+
 void forward_pass::state::project(std::size_t layer_index, operation op, const linear& matrix,
+                                  const std::vector<float>& norm_in, std::span<const float> from,
                                   std::vector<float>& out) {
+  if (!norm_in.empty()) {
+    const auto own = used(own_input, matrix.cols());
+    measured(layer_index, operation::norm,
+             [&] { rms_norm(from, rows.size(), matrix.cols(), norm_in, shape.rms_eps, own, on); });
+    quantize(layer_index, own, matrix.cols());
+  }
   measured(layer_index, op, [&] { matrix.apply(input, used(out, matrix.rows()), on); });
   matrix.add_cost(rows.size(), cost(layer_index, op));
 }

@@ -40,15 +40,17 @@ struct forward_options {
 
 /// The forward pass of one model on one node: one step over rows of one or several sequences.
 ///
-///   x      = E[token]
-///   n      = RMS_attn(x)                        q, k, v = rope(BL_q n), rope(BL_k n), BL_v n
-///   h      = x + BL_o( [RMS_attn_sub] Attn(q, K, V) )
+///   x      = E[token] [* embed_scale]
+///   n      = RMS_attn(x)                        q, k, v = BL_q n, BL_k n, BL_v n
+///   q, k   = rope([RMS_q per head] q), rope([RMS_k per head] k)
+///   h      = x + [RMS_post] BL_o( [RMS_attn_sub] Attn(q, K, V) )
 ///   m      = RMS_ffn(h)
-///   x'     = h + BL_down( [RMS_ffn_sub] gate(BL_gate m) * BL_up m )      for each layer
+///   x'     = h + [RMS_post] BL_down( [RMS_ffn_sub] gate(BL_gate m) * BL_up m )   for each layer
 ///   logits = H · RMS_out(x)                     H = output.weight, or E where the head is tied
 ///
-/// gate is relu² or SiLU; sub-norms are there where the family has them. BL(·) is a projection of
-/// any storage type; with activation quantization `absmax` its input is rounded to int8 per token
+/// gate is relu², SiLU or GELU (tanh); what stands in brackets is there where the family has it.
+/// BL(·) is a projection of any storage type, of `[RMS_in]` its input where it has a norm of its
+/// own; with activation quantization `absmax` its input is rounded to int8 per token
 /// first (dense projections too), never that of the embedding or the head.
 ///
 /// A row's results depend only on the tokens of its sequence up to it, the KV type and the kernel

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "engine/file_input.h"
+#include "engine/foreign_types.h"
 #include "engine/gguf.h"
 #include "engine/header_reader.h"
 #include "engine/printable.h"
@@ -15,30 +16,13 @@ namespace {
 constexpr std::uint64_t max_entries = 65'536, max_tensors = 65'536;
 constexpr std::uint64_t max_key_bytes = 65'536, max_name_bytes = 64;
 constexpr std::uint64_t min_entry_bytes = 13, min_tensor_bytes = 24;
-constexpr std::string_view readable_types =
-    "F32, F16, BF16, Q8_0, Q6_K, Q4_K, Q4_0, I2_S, TQ1_0 or TQ2_0";
-
-/// What a type is called that we know of and do not read.
-std::string_view foreign_type_name(std::uint32_t id) noexcept {
-  constexpr std::pair<std::uint32_t, std::string_view> names[] = {
-      {3, "Q4_1"},     {6, "Q5_0"},     {7, "Q5_1"},     {9, "Q8_1"},       {10, "Q2_K"},
-      {11, "Q3_K"},    {13, "Q5_K"},    {15, "Q8_K"},    {16, "IQ2_XXS"},   {17, "IQ2_XS"},
-      {18, "IQ3_XXS"}, {19, "IQ1_S"},   {20, "IQ4_NL"},  {21, "IQ3_S"},     {22, "IQ2_S"},
-      {23, "IQ4_XS"},  {24, "I8"},      {25, "I16"},     {26, "I32"},       {27, "I64"},
-      {28, "F64"},     {29, "IQ1_M"},   {37, "I8_S"},    {40, "NVFP4"},     {41, "Q1_0"},
-      {42, "Q2_0"},    {134, "IQ1_BN"}, {135, "IQ2_BN"}, {335, "IQ2_BN_R4"}};
-  for (const auto& [known, name] : names)
-    if (known == id)
-      return name;
-  return {};
-}
 
 } // namespace
 
 /// Header, metadata and tensor table of one file, in that order, each check where it belongs.
 class gguf_parser {
 public:
-  explicit gguf_parser(const std::filesystem::path& path) {
+  gguf_parser(const std::filesystem::path& path, i2s_layout layout) : layout_{layout} {
     const auto opened = open_regular_file(path);
     file_.path_ = path;
     file_.fd_ = opened.fd;
@@ -127,6 +111,7 @@ private:
       tensor.dims.push_back(number<std::uint64_t>());
     type_ids_.push_back(number<std::uint32_t>());
     tensor.offset = number<std::uint64_t>();
+    offsets_.push_back(tensor.offset);
     check_dims(tensor);
     if (tensor.offset % alignment_ != 0)
       refuse("offset " + std::to_string(tensor.offset) + " is no multiple of the alignment " +
@@ -152,9 +137,9 @@ private:
       reader_->at("tensor " + printable(tensor.name));
       const auto* known = find_tensor_type(type_ids_[i]);
       if (known == nullptr)
-        refuse_type(tensor, type_ids_[i]);
-      tensor.type = known->type;
-      tensor.bytes = size_of(tensor, *known);
+        refuse_type(i, data_start);
+      tensor.type = known->has_tensor_scale() ? i2s_type(layout_) : known->type;
+      tensor.bytes = size_of(tensor, info(tensor.type));
       std::uint64_t end = 0;
       if (__builtin_add_overflow(data_start, tensor.offset, &tensor.offset) ||
           __builtin_add_overflow(tensor.offset, tensor.bytes, &end) || end > file_.size_)
@@ -189,31 +174,42 @@ private:
       }
   }
 
-  [[noreturn]] void refuse_type(const gguf_tensor& tensor, std::uint32_t id) const {
-    const auto in_brackets = " (" + std::to_string(id) + ")";
-    // 39 is TL2 in bitnet.cpp and MXFP4 elsewhere; a TL2 file says so beside the tensor.
-    const bool tl2 = id == 39 && (file_.names_.count(tensor.name + "_scale") != 0 ||
-                                  file_.get_count("general.file_type") == 39u);
-    if (id == 38 || tl2)
-      refuse("type " + std::string{tl2 ? "TL2" : "TL1"} + in_brackets +
-             " is not self-describing: its layout depends on a tile configuration that is not in "
-             "the file; convert the model to I2_S");
-    const auto name = id == 39 ? std::string_view{"MXFP4"} : foreign_type_name(id);
-    if (name.empty())
-      refuse("unknown tensor type" + in_brackets + "; use a file with " +
-             std::string{readable_types});
-    refuse("type " + std::string{name} + in_brackets + " is not supported yet; use a file with " +
-           std::string{readable_types});
+  /// Bytes from this tensor's start to the next one's, or to the end of the file.
+  [[nodiscard]] std::uint64_t room_of(std::size_t index, std::uint64_t data_start) const {
+    const auto own = offsets_[index];
+    std::uint64_t next = file_.size_ > data_start ? file_.size_ - data_start : 0;
+    for (const auto offset : offsets_)
+      if (offset > own)
+        next = std::min(next, offset);
+    return next > own ? next - own : 0;
+  }
+
+  [[noreturn]] void refuse_type(std::size_t index, std::uint64_t data_start) const {
+    const auto& tensor = file_.tensors_[index];
+    foreign_tensor facts;
+    facts.id = type_ids_[index];
+    facts.rows = tensor.rows();
+    facts.cols = tensor.cols();
+    facts.room = room_of(index, data_start);
+    facts.has_scale_sibling = file_.names_.count(tensor.name + "_scale") != 0;
+    facts.file_type = file_.get_count("general.file_type");
+    refuse(why_not_read(facts));
   }
 
   gguf_file file_;
   std::optional<header_reader> reader_;
   std::uint64_t alignment_ = 32;
+  i2s_layout layout_;
   std::vector<std::uint32_t> type_ids_; ///< as in the file, one per tensor
+  std::vector<std::uint64_t> offsets_;  ///< the same
 };
 
-gguf_file gguf_file::open(const std::filesystem::path& path) { return gguf_parser{path}.parse(); }
+gguf_file gguf_file::open(const std::filesystem::path& path, i2s_layout layout) {
+  return gguf_parser{path, layout}.parse();
+}
 
-gguf_kinds gguf_file::peek(const std::filesystem::path& path) { return gguf_parser{path}.peek(); }
+gguf_kinds gguf_file::peek(const std::filesystem::path& path) {
+  return gguf_parser{path, i2s_layout::common}.peek();
+}
 
 } // namespace bitnetd::engine

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "engine/hyperparameters.h"
 
+#include "base/log.h"
 #include "engine/printable.h"
 #include "engine/tensor_names.h"
 
@@ -18,6 +19,7 @@ struct family {
   rope_style rope;
   gate_activation gate;
   bool needs_sub_norms; ///< otherwise decided by the tensors present
+  bool head_norms = false, post_norms = false, scales_embedding = false;
 };
 
 constexpr family families[] = {
@@ -27,12 +29,15 @@ constexpr family families[] = {
      true},
     {"bitnet", architecture::bitnet, rope_style::half_split, gate_activation::silu, false},
     {"llama", architecture::llama, rope_style::interleaved, gate_activation::silu, false},
+    {"qwen3", architecture::qwen3, rope_style::half_split, gate_activation::silu, false, true},
+    {"gemma3", architecture::gemma3, rope_style::half_split, gate_activation::gelu_tanh, false,
+     true, true, true},
 };
 
 /// Reads the keys of one file under its architecture's prefix, each within its bounds.
 class key_reader {
 public:
-  explicit key_reader(const gguf_file& file) : file_{file} {}
+  explicit key_reader(const model_source& file) : file_{file} {}
 
   void set_prefix(std::string_view arch) { prefix_ = std::string{arch} + "."; }
 
@@ -76,11 +81,11 @@ public:
   }
 
 private:
-  const gguf_file& file_;
+  const model_source& file_;
   std::string prefix_;
 };
 
-const family& read_family(const gguf_file& file) {
+const family& read_family(const model_source& file) {
   const auto name = file.get_string("general.architecture");
   if (!name)
     throw incomplete_model{file.path().string() +
@@ -94,10 +99,8 @@ const family& read_family(const gguf_file& file) {
   std::string known_names;
   for (const auto& known : families)
     known_names += (known_names.empty() ? "" : ", ") + std::string{known.name};
-  const bool embedding = *name == "qwen3" || *name == "gemma3";
   throw load_error{file.path().string() + ": architecture " + printable(*name) +
-                   (embedding ? " (a BitNet embedding model)" : "") +
-                   " is not supported yet; supported are " + known_names};
+                   " is not supported; supported are " + known_names};
 }
 
 void read_rope(const key_reader& keys, hyperparameters& shape) {
@@ -116,11 +119,11 @@ void read_rope(const key_reader& keys, hyperparameters& shape) {
 }
 
 /// Keys of other models of the same architecture that change the graph.
-void refuse_other_graphs(const gguf_file& file, const key_reader& keys, std::string_view arch) {
+void refuse_other_graphs(const model_source& file, const key_reader& keys, std::string_view arch) {
   for (const std::string_view key :
-       {"expert_count", "attention.sliding_window", "attention.scale", "attention.clamp_kqv",
-        "embedding_scale", "residual_scale", "logit_scale", "attn_logit_softcapping",
-        "final_logit_softcapping", "rope.scale_linear", "tensor_data_layout"}) {
+       {"expert_count", "attention.scale", "attention.clamp_kqv", "embedding_scale",
+        "residual_scale", "logit_scale", "attn_logit_softcapping", "final_logit_softcapping",
+        "rope.scale_linear", "tensor_data_layout"}) {
     const auto* value = file.find(std::string{arch} + "." + std::string{key});
     const auto* count = value == nullptr ? nullptr : std::get_if<std::uint64_t>(value);
     if (value != nullptr && (count == nullptr || *count != 0))
@@ -128,8 +131,33 @@ void refuse_other_graphs(const gguf_file& file, const key_reader& keys, std::str
   }
 }
 
-pooling read_pooling(const key_reader& keys) {
-  switch (keys.optional_count("pooling_type", 0, 4).value_or(0)) {
+/// Gemma 3 lets five of six layers see a window only, and turns their heads by a base of their own.
+/// Within the window both kinds of layers see the same: longer texts are refused instead.
+void read_window(const key_reader& keys, hyperparameters& shape) {
+  const auto window = keys.optional_count("attention.sliding_window", 0, 1u << 24).value_or(0);
+  if (window == 0)
+    return;
+  if (shape.arch != architecture::gemma3)
+    keys.refuse("attention.sliding_window",
+                "is not supported; ignoring it would change the results");
+  shape.global_layer_every = 6;
+  shape.rope_theta_local = keys.number("rope.local.freq_base", 10000.0f, 1.0, 1e12);
+  shape.n_context = std::min(shape.n_context, window);
+}
+
+pooling read_pooling(const model_source& file, const key_reader& keys, const hyperparameters& shape) {
+  const auto stated = keys.optional_count("pooling_type", 0, 4);
+  const bool embeds = shape.arch == architecture::qwen3 || shape.arch == architecture::gemma3;
+  if (embeds && shape.input_norms && stated.value_or(0) <= 1) {
+    // The converter of the BitNet embedding models falls back to mean when it does not find the
+    // file that says last: the models were trained with last.
+    if (stated == 1u)
+      log::warn("{}: key {}: 1 (mean) is a known slip of the converter for BitNet embedding "
+                "models; taking 3 (last token)",
+                file.path().string(), shape.arch_name + ".pooling_type");
+    return pooling::last;
+  }
+  switch (stated.value_or(0)) {
   case 0:
     return pooling::none;
   case 1:
@@ -142,7 +170,7 @@ pooling read_pooling(const key_reader& keys) {
 }
 
 /// The vocabulary's size is told three times; all that are present must agree.
-std::uint32_t read_vocab(const gguf_file& file, const key_reader& keys) {
+std::uint32_t read_vocab(const model_source& file, const key_reader& keys) {
   constexpr std::uint64_t most = 1'000'000;
   const auto* embedding = file.find_tensor("token_embd.weight");
   if (embedding == nullptr)
@@ -187,17 +215,17 @@ void read_heads(const key_reader& keys, hyperparameters& shape) {
                                               ", which is not supported");
 }
 
-bool any_ternary_projection(const gguf_file& file, std::uint32_t n_layer) {
+bool any_ternary_projection(const model_source& file, std::uint32_t n_layer) {
   for (std::uint32_t layer = 0; layer < n_layer; ++layer)
     for (const auto projection : projections) {
       const auto* tensor = file.find_tensor(block_name(layer, projection) + ".weight");
-      if (tensor != nullptr && info(tensor->type).ternary)
+      if (tensor != nullptr && (info(tensor->type).ternary || tensor->ternarise))
         return true;
     }
   return false;
 }
 
-activation_quantization default_activations(const gguf_file& file, const hyperparameters& shape) {
+activation_quantization default_activations(const model_source& file, const hyperparameters& shape) {
   if (shape.arch != architecture::llama)
     return activation_quantization::absmax;
   // TriLM was trained with float activations, Llama3-8B-1.58 and Falcon3 with int8 ones; nothing
@@ -213,7 +241,7 @@ activation_quantization default_activations(const gguf_file& file, const hyperpa
 
 } // namespace
 
-hyperparameters read_hyperparameters(const gguf_file& file) {
+hyperparameters read_hyperparameters(const model_source& file) {
   const auto& known = read_family(file);
   key_reader keys{file};
   keys.set_prefix(known.name);
@@ -221,7 +249,7 @@ hyperparameters read_hyperparameters(const gguf_file& file) {
   shape.arch = known.arch;
   shape.arch_name = known.name;
   refuse_other_graphs(file, keys, known.name);
-  shape.rope = known.rope;
+  shape.rope = file.has_permuted_rope() ? known.rope : rope_style::half_split;
   shape.gate = known.gate;
   shape.n_vocab = read_vocab(file, keys);
   shape.n_context = keys.count("context_length", 1, 1u << 24);
@@ -231,7 +259,12 @@ hyperparameters read_hyperparameters(const gguf_file& file) {
   read_heads(keys, shape);
   read_rope(keys, shape);
   shape.rms_eps = keys.number("attention.layer_norm_rms_epsilon", 1e-5f, 0.0, 1.0);
-  shape.pool = read_pooling(keys);
+  shape.head_norms = known.head_norms;
+  shape.post_norms = known.post_norms;
+  shape.input_norms = file.find_tensor("blk.0.attn_q_norm_in.weight") != nullptr;
+  shape.embed_scale = known.scales_embedding ? std::sqrt(static_cast<float>(shape.n_embd)) : 1.0f;
+  read_window(keys, shape);
+  shape.pool = read_pooling(file, keys, shape);
   shape.sub_norms = known.needs_sub_norms ||
                     file.find_tensor("blk.0.attn_sub_norm.weight") != nullptr ||
                     file.find_tensor("blk.0.ffn_sub_norm.weight") != nullptr;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "engine/gguf.h"
+#include "engine/model_source.h"
 #include "engine/model.h"
 
 #include <string>
@@ -25,7 +25,7 @@ public:
 /// Activations: absmax, except for architecture `llama` when no projection is ternary or when
 ///          `general.name` says TriLM (in any case): those were trained with float activations.
 /// Errors   load_error naming key and reason; incomplete_model for an absent key.
-[[nodiscard]] hyperparameters read_hyperparameters(const gguf_file& file);
+[[nodiscard]] hyperparameters read_hyperparameters(const model_source& file);
 
 /// One tensor that a model of this shape has. dims as in the file, contiguous dimension first.
 struct expected_tensor {
@@ -43,6 +43,6 @@ struct expected_tensor {
 /// Errors   load_error for a wrong shape, a bias, `rope_freqs.weight`, and any tensor that belongs
 ///          to none of these (nothing that changes a result is ignored); incomplete_model for
 ///          missing ones, after all others passed.
-void check_tensors(const gguf_file& file, const hyperparameters& shape);
+void check_tensors(const model_source& file, const hyperparameters& shape);
 
 } // namespace bitnetd::engine

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "engine/gguf.h"
+#include "engine/model_source.h"
 #include "engine/kernels/ternary_layout.h"
 #include "engine/model_builder.h"
 #include "engine/printable.h"
@@ -27,7 +27,7 @@ struct ternary_rows {
 /// Reads every tensor once and puts it, repacked, into the weights of each node.
 class weights_loader {
 public:
-  weights_loader(const gguf_file& file, model_builder& builder,
+  weights_loader(const model_source& file, model_builder& builder,
                  const std::vector<node_description>& nodes)
       : file_{file}, builder_{builder}, nodes_{nodes} {
     for (std::size_t i = 0; i < nodes.size(); ++i)
@@ -93,6 +93,7 @@ private:
   [[nodiscard]] std::optional<ternary_rows> ternary_form(const gguf_tensor& tensor,
                                                          std::span<const std::byte> raw) const {
     auto out = info(tensor.type).ternary         ? ternary_as_stored(tensor, raw)
+               : tensor.ternarise                ? ternary_of_master(tensor, raw)
                : tensor.name.starts_with("blk.") ? ternary_in_disguise(tensor, raw)
                                                  : std::nullopt;
     if (out)
@@ -113,6 +114,16 @@ private:
     default:
       throw load_error{place_of(tensor) + ": its ternary codes or scales are invalid"};
     }
+  }
+
+  /// Float master weights, quantized as the family does at every forward pass.
+  [[nodiscard]] static ternary_rows ternary_of_master(const gguf_tensor& tensor,
+                                                      std::span<const std::byte> raw) {
+    const auto rows = tensor.rows(), cols = tensor.cols();
+    std::vector<float> values(rows * cols);
+    decode_rows(tensor.type, raw, rows, cols, 0, rows, values.data());
+    auto made = ternarise(values, rows, cols, ternary_threshold::absmean);
+    return {std::move(made.t), std::move(made.row_scales)};
   }
 
   /// A dense matrix of which every row is {-a, 0, +a}.
@@ -205,7 +216,7 @@ private:
     return found == output_scales_.end() ? 1.0f : found->second;
   }
 
-  const gguf_file& file_;
+  const model_source& file_;
   model_builder& builder_;
   const std::vector<node_description>& nodes_;
   std::vector<std::shared_ptr<weights>> per_node_;
@@ -218,9 +229,9 @@ private:
 loaded_model load_model(const std::filesystem::path& path,
                         const std::vector<node_description>& nodes, const kernel_table&,
                         const load_options& options) {
-  const auto file = gguf_file::open(path);
-  model_builder builder{file, options};
-  auto per_node = weights_loader{file, builder, nodes}.load();
+  const auto file = open_model_source(path, options.i2s);
+  model_builder builder{*file, options};
+  auto per_node = weights_loader{*file, builder, nodes}.load();
   return {builder.finish(), std::move(per_node)};
 }
 

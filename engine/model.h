@@ -10,18 +10,24 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace bitnetd::engine {
 
-enum class architecture { bitnet_b158, bitnet_25, bitnet, llama };
+enum class architecture { bitnet_b158, bitnet_25, bitnet, llama, qwen3, gemma3 };
 enum class rope_style { half_split, interleaved };
-enum class gate_activation { squared_relu, silu };
+enum class gate_activation { squared_relu, silu, gelu_tanh };
 enum class pooling { none, mean, last };
 
 /// What happens to the input of the seven projections of a layer.
 enum class activation_quantization { none, absmax };
+/// "none" and "absmax"; empty for any other name, such as "model" (what the family was trained
+/// with).
+[[nodiscard]] std::optional<activation_quantization>
+find_activations(std::string_view name) noexcept;
 
 /// The shape of a model, from the file's metadata and tensors, checked against each other.
 struct hyperparameters {
@@ -34,11 +40,21 @@ struct hyperparameters {
   gate_activation gate{};
   pooling pool = pooling::none;
   activation_quantization activations = activation_quantization::absmax;
-  bool sub_norms = false; ///< attn_sub_norm and ffn_sub_norm are there
-  bool tied_head = true;  ///< no output.weight: the head is token_embd
+  bool sub_norms = false;   ///< attn_sub_norm and ffn_sub_norm are there
+  bool head_norms = false;  ///< attn_q_norm and attn_k_norm, on every head before RoPE
+  bool input_norms = false; ///< every projection has a norm of its own input: `*_norm_in`
+  bool post_norms = false;  ///< post_attention_norm and post_ffw_norm, before the residual
+  float embed_scale = 1.0f; ///< on the looked-up embedding, not on the head
+  /// Every n-th layer turns heads by rope_theta, the others by rope_theta_local; 0: all alike.
+  std::uint32_t global_layer_every = 0;
+  float rope_theta_local = 10000.0f;
+  bool tied_head = true; ///< no output.weight: the head is token_embd
 
   [[nodiscard]] std::uint64_t kv_width() const noexcept {
     return std::uint64_t{n_head_kv} * head_dim;
+  }
+  [[nodiscard]] bool is_global(std::size_t layer) const noexcept {
+    return global_layer_every == 0 || (layer + 1) % global_layer_every == 0;
   }
 };
 
@@ -48,6 +64,7 @@ struct tensor_summary {
   tensor_type type{};
   std::uint64_t rows = 0, cols = 0, bytes = 0;
   double zero_share = 0; ///< of ternary codes; 0 for others
+  bool ternary = false;  ///< stored as ternary codes, or float masters that become such at load
 };
 
 /// What is known of a model apart from its weights: immutable, shared by all who serve it.

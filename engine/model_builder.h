@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "engine/gguf.h"
+#include "engine/model_source.h"
 #include "engine/model.h"
 #include "engine/payload.h"
 #include "engine/weights.h"
@@ -25,7 +25,7 @@ class model_builder {
 public:
   /// Checks hyperparameters, tensor list and every shape; builds tokenizer and chat template.
   /// Throws load_error; incomplete_model (hyperparameters.h) where something is only missing.
-  model_builder(const gguf_file& file, const load_options& options);
+  model_builder(const model_source& file, const load_options& options);
 
   [[nodiscard]] const hyperparameters& shape() const noexcept { return model_.shape; }
 
@@ -38,8 +38,9 @@ public:
   [[nodiscard]] std::shared_ptr<const model> finish();
 
 private:
-  const gguf_file& file_;
+  const model_source& file_;
   model model_;
+  std::optional<activation_quantization> other_activations_; ///< that are not the family's own
   std::vector<payload_facts> facts_;
   std::vector<char> noted_; // one byte each: threads write their own
 };

@@ -24,8 +24,9 @@ void rms_norm(std::span<const float> x, std::size_t n_rows, std::size_t cols,
 void gated_activation(gate_activation kind, std::span<const float> gate, std::span<const float> up,
                       std::span<float> out, const compute_context& on) {
   assert(gate.size() == up.size() && out.size() == up.size());
-  const auto kernel =
-      kind == gate_activation::squared_relu ? on.kernels.squared_relu : on.kernels.silu;
+  const auto kernel = kind == gate_activation::squared_relu ? on.kernels.squared_relu
+                      : kind == gate_activation::gelu_tanh  ? on.kernels.gelu_tanh
+                                                            : on.kernels.silu;
   for_ranges(on.node, gate.size(), 10, [&](std::size_t from, std::size_t to) {
     kernel(gate.data() + from, up.data() + from, to - from, out.data() + from);
   });

@@ -26,6 +26,7 @@ void rms_norm(std::span<const float> x, std::size_t n_rows, std::size_t cols,
 ///
 ///   squared_relu   out = max(gate, 0)^2 * up
 ///   silu           out = gate / (1 + exp(-gate)) * up
+///   gelu_tanh      out = gate / 2 * (1 + tanh(sqrt(2 / pi) * (gate + 0.044715 gate^3))) * up
 ///
 /// Shapes   all [n_rows * cols], any length. NaN stays NaN.
 void gated_activation(gate_activation kind, std::span<const float> gate, std::span<const float> up,

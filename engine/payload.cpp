@@ -30,16 +30,16 @@ constexpr auto make_two_bit_codes() { // four codes in one byte: 0, 1 (= zero), 
 }
 constexpr auto two_bit_codes = make_two_bit_codes();
 
-std::uint64_t zeros_in_base3(unsigned byte, std::size_t n_digits) noexcept {
+std::uint64_t zeros_in_base3(unsigned byte, std::size_t first, std::size_t end) noexcept {
   std::uint64_t zeros = 0;
-  for (std::size_t n = 0; n < n_digits; ++n)
+  for (std::size_t n = first; n < end; ++n)
     zeros += base3_digits()[byte][n] == 0;
   return zeros;
 }
 
 class payload_check {
 public:
-  payload_check(const gguf_file& file, const gguf_tensor& tensor, std::span<const std::byte> raw)
+  payload_check(const model_source& file, const gguf_tensor& tensor, std::span<const std::byte> raw)
       : file_{file}, tensor_{tensor}, raw_{raw} {}
 
   /// Checks everything; returns how many codes are zero.
@@ -52,12 +52,20 @@ public:
     case tensor_type::bf16:
       return floats(0x7f80u, std::uint16_t{});
     case tensor_type::i2_s:
-      return i2s();
+    case tensor_type::i2_s_lanes16:
+    case tensor_type::i2_s_rows4:
+    case tensor_type::hf_packed:
+      return one_scale();
+    case tensor_type::iq1_bn:
+    case tensor_type::iq2_bn:
+      return iq();
     case tensor_type::tq1_0:
     case tensor_type::tq2_0:
       return tq();
     case tensor_type::q4_0:
     case tensor_type::q8_0:
+    case tensor_type::iq4_nl:
+    case tensor_type::q2_0:
       return scales(0, 0);
     case tensor_type::q4_k:
       return scales(0, 2);
@@ -83,6 +91,11 @@ private:
   }
   std::uint64_t floats(std::uint32_t exponent, std::uint16_t zero) const {
     return floats(static_cast<std::uint16_t>(exponent), zero);
+  }
+
+  void finite_float(std::uint64_t at) const {
+    if ((load_unaligned<std::uint32_t>(raw_.data() + at) & 0x7f800000u) == 0x7f800000u)
+      refuse("the scale is NaN or infinite; the file is damaged or was badly converted", at);
   }
 
   void finite_half(std::uint64_t at) const {
@@ -119,12 +132,30 @@ private:
     return zeros;
   }
 
-  std::uint64_t i2s() const {
-    const std::uint64_t code_bytes = raw_.size() - 32;
-    if ((load_unaligned<std::uint32_t>(raw_.data() + code_bytes) & 0x7f800000u) == 0x7f800000u)
-      refuse("the scale is NaN or infinite; the file is damaged or was badly converted",
-             code_bytes);
+  /// Codes, then the scale of the whole tensor (and what pads it).
+  std::uint64_t one_scale() const {
+    const std::uint64_t code_bytes = tensor_.rows() * tensor_.cols() / 4;
+    finite_float(code_bytes);
     return two_bit(0, code_bytes);
+  }
+
+  std::uint64_t iq() const {
+    const auto& layout = info(tensor_.type);
+    const std::uint64_t row_bytes = raw_.size() / tensor_.rows();
+    std::uint64_t zeros = 0;
+    for (std::uint64_t at = 0; at < raw_.size(); at += row_bytes) {
+      if (tensor_.type == tensor_type::iq2_bn) {
+        finite_float(at);
+        zeros += two_bit(at + layout.row_bytes, row_bytes - layout.row_bytes);
+        continue;
+      }
+      finite_half(at);
+      for (std::uint64_t j = layout.row_bytes; j < row_bytes; ++j) {
+        const bool extra = (j - layout.row_bytes) % layout.block_bytes == 12;
+        zeros += zeros_in_base3(byte_at(raw_.data() + at + j), extra ? 1 : 0, 5);
+      }
+    }
+    return zeros;
   }
 
   std::uint64_t tq() const {
@@ -137,19 +168,19 @@ private:
         continue;
       }
       for (std::uint64_t j = 0; j < 52; ++j)
-        zeros += zeros_in_base3(byte_at(raw_.data() + at + j), j < 48 ? 5 : 4);
+        zeros += zeros_in_base3(byte_at(raw_.data() + at + j), 0, j < 48 ? 5 : 4);
     }
     return zeros;
   }
 
-  const gguf_file& file_;
+  const model_source& file_;
   const gguf_tensor& tensor_;
   std::span<const std::byte> raw_;
 };
 
 } // namespace
 
-payload_facts check_payload(const gguf_file& file, const gguf_tensor& tensor,
+payload_facts check_payload(const model_source& file, const gguf_tensor& tensor,
                             std::span<const std::byte> raw) {
   assert(raw.size() == tensor.bytes);
   const std::uint64_t zeros = payload_check{file, tensor, raw}.run();

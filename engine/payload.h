@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/hash.h"
-#include "engine/gguf.h"
+#include "engine/model_source.h"
 
 #include <cstddef>
 #include <span>
@@ -21,7 +21,7 @@ struct payload_facts {
 /// Requires raw.size() == tensor.bytes: asserted.
 /// Errors   load_error that names file and tensor.
 /// Threads  any; nothing is shared.
-[[nodiscard]] payload_facts check_payload(const gguf_file& file, const gguf_tensor& tensor,
+[[nodiscard]] payload_facts check_payload(const model_source& file, const gguf_tensor& tensor,
                                           std::span<const std::byte> raw);
 
 } // namespace bitnetd::engine

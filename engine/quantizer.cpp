@@ -92,6 +92,43 @@ void encode_tq1_block(const std::int8_t* t, float scale, std::byte* out) noexcep
   put_half(out, scale);
 }
 
+void encode_iq2_block(const std::int8_t* t, std::byte* out) noexcept {
+  for (std::size_t j = 0; j < 16; ++j)
+    *out++ = static_cast<std::byte>(code(t[j]) | (code(t[16 + j]) << 2) | (code(t[32 + j]) << 4) |
+                                    (code(t[48 + j]) << 6));
+}
+
+/// Up to five codes, `stride` apart, the first being the least significant digit.
+std::byte encode_base3_reversed(const std::int8_t* t, std::size_t n_digits,
+                                std::size_t stride) noexcept {
+  unsigned value = 0;
+  for (std::size_t n = n_digits; n-- > 0;)
+    value = 3 * value + code(t[n * stride]);
+  return static_cast<std::byte>((value * 256 + 242) / 243);
+}
+
+void encode_iq1_block(const std::int8_t* t, std::byte* out) noexcept {
+  for (std::size_t group = 0; group < 4; ++group)
+    for (std::size_t b = 0; b < 3; ++b)
+      *out++ = encode_base3_reversed(t + 16 * group + 5 * b, 5, 1);
+  *out = encode_base3_reversed(t + 15, 4, 16);
+}
+
+void encode_iq_rows(tensor_type type, std::span<const std::int8_t> t, std::size_t cols, float scale,
+                    std::byte* out) noexcept {
+  const auto& layout = info(type);
+  const auto encode_block = type == tensor_type::iq1_bn ? encode_iq1_block : encode_iq2_block;
+  for (std::size_t row = 0; row < t.size(); row += cols) {
+    if (type == tensor_type::iq1_bn)
+      put_half(out, scale);
+    else
+      std::memcpy(out, &scale, sizeof scale);
+    out += layout.row_bytes;
+    for (std::size_t c = 0; c < cols; c += layout.block_elements, out += layout.block_bytes)
+      encode_block(t.data() + row + c, out);
+  }
+}
+
 } // namespace
 
 ternary_matrix ternarise(std::span<const float> w, std::size_t rows, std::size_t cols,
@@ -111,9 +148,14 @@ std::vector<std::byte> encode_ternary(tensor_type type, std::span<const std::int
                                       std::size_t rows, std::size_t cols, float scale) {
   const auto bytes = tensor_bytes(type, rows, cols);
   assert(info(type).ternary && bytes && t.size() == rows * cols);
+  assert(!info(type).has_tensor_scale() || type == tensor_type::i2_s); // the others are only read
   std::vector<std::byte> out(*bytes);
   if (type == tensor_type::i2_s) {
     encode_i2s(t, scale, out.data());
+    return out;
+  }
+  if (type == tensor_type::iq1_bn || type == tensor_type::iq2_bn) {
+    encode_iq_rows(type, t, cols, scale, out.data());
     return out;
   }
   const auto& layout = info(type);

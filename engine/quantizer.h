@@ -30,7 +30,8 @@ enum class ternary_threshold { absmean, twn_tensor, twn_row };
 [[nodiscard]] ternary_matrix ternarise(std::span<const float> w, std::size_t rows, std::size_t cols,
                                        ternary_threshold how);
 
-/// Stores ternary codes as a tensor of `type` (I2_S, TQ1_0 or TQ2_0), one scale for all.
+/// Stores ternary codes as a tensor of a ternary `type`, one scale for all. Of the I2_S layouts
+/// only the common one is written.
 ///
 /// Shapes   t [rows * cols] in row-major order; the result has tensor_bytes(type, rows, cols).
 /// Requires a size that the type can hold (tensor_bytes is not empty): asserted.

@@ -9,24 +9,58 @@ namespace bitnetd::engine {
 namespace {
 
 constexpr tensor_type_info types[] = {
-    {tensor_type::f32, "F32", 1, 4, false},       {tensor_type::f16, "F16", 1, 2, false},
-    {tensor_type::bf16, "BF16", 1, 2, false},     {tensor_type::q4_0, "Q4_0", 32, 18, false},
-    {tensor_type::q8_0, "Q8_0", 32, 34, false},   {tensor_type::q4_k, "Q4_K", 256, 144, false},
-    {tensor_type::q6_k, "Q6_K", 256, 210, false}, {tensor_type::tq1_0, "TQ1_0", 256, 54, true},
-    {tensor_type::tq2_0, "TQ2_0", 256, 66, true}, {tensor_type::i2_s, "I2_S", 128, 0, true},
+    {tensor_type::f32, "F32", 1, 4, false},
+    {tensor_type::f16, "F16", 1, 2, false},
+    {tensor_type::bf16, "BF16", 1, 2, false},
+    {tensor_type::q4_0, "Q4_0", 32, 18, false},
+    {tensor_type::q8_0, "Q8_0", 32, 34, false},
+    {tensor_type::q4_k, "Q4_K", 256, 144, false},
+    {tensor_type::q6_k, "Q6_K", 256, 210, false},
+    {tensor_type::iq4_nl, "IQ4_NL", 32, 18, false},
+    {tensor_type::q2_0, "Q2_0", 64, 18, false},
+    {tensor_type::tq1_0, "TQ1_0", 256, 54, true},
+    {tensor_type::tq2_0, "TQ2_0", 256, 66, true},
+    {tensor_type::iq1_bn, "IQ1_BN", 64, 13, true, 2},
+    {tensor_type::iq2_bn, "IQ2_BN", 64, 16, true, 4},
+    {tensor_type::i2_s, "I2_S", 128, 0, true},
+    {tensor_type::i2_s_lanes16, "I2_S (lanes16)", 64, 0, true},
+    {tensor_type::i2_s_rows4, "I2_S (rows4)", 4, 0, true},
+    {tensor_type::hf_packed, "HF ternary", 4, 0, true},
 };
 
-} // namespace
+constexpr std::uint32_t first_id_of_ours = 0x10000;
 
-const tensor_type_info* find_tensor_type(std::uint32_t id) noexcept {
+const tensor_type_info* find(tensor_type type) noexcept {
   for (const auto& known : types)
-    if (static_cast<std::uint32_t>(known.type) == id)
+    if (known.type == type)
       return &known;
   return nullptr;
 }
 
+} // namespace
+
+tensor_type i2s_type(i2s_layout layout) noexcept {
+  return layout == i2s_layout::lanes16 ? tensor_type::i2_s_lanes16
+         : layout == i2s_layout::rows4 ? tensor_type::i2_s_rows4
+                                       : tensor_type::i2_s;
+}
+
+std::optional<i2s_layout> find_i2s_layout(std::string_view name) noexcept {
+  if (name == "common")
+    return i2s_layout::common;
+  if (name == "lanes16")
+    return i2s_layout::lanes16;
+  if (name == "rows4")
+    return i2s_layout::rows4;
+  return std::nullopt;
+}
+
+const tensor_type_info* find_tensor_type(std::uint32_t id) noexcept {
+  return id < first_id_of_ours ? find(static_cast<tensor_type>(id)) : nullptr;
+}
+
 const tensor_type_info& info(tensor_type type) noexcept {
-  const auto* known = find_tensor_type(static_cast<std::uint32_t>(type));
+  const auto* known = find(type);
   assert(known != nullptr);
   return *known;
 }
@@ -38,11 +72,18 @@ std::optional<std::uint64_t> tensor_bytes(tensor_type type, std::uint64_t rows,
   if (rows == 0 || cols == 0 || __builtin_mul_overflow(rows, cols, &elements) ||
       elements > static_cast<std::uint64_t>(INT64_MAX))
     return std::nullopt;
-  if (type == tensor_type::i2_s) // groups of 128 run over row ends; one scale stands at the end
-    return elements % layout.block_elements == 0 ? std::optional{elements / 4 + 32} : std::nullopt;
+  if (type == tensor_type::hf_packed) // four rows in a byte
+    return rows % 4 == 0 ? std::optional{elements / 4 + sizeof(float)} : std::nullopt;
+  if (layout.has_tensor_scale()) { // groups run over row ends; one scale stands at the end
+    const auto grouped = type == tensor_type::i2_s_rows4 ? rows : elements;
+    return grouped % layout.block_elements == 0 ? std::optional{elements / 4 + 32} : std::nullopt;
+  }
+  std::uint64_t headers = 0;
   if (cols % layout.block_elements != 0 ||
       __builtin_mul_overflow(elements / layout.block_elements, std::uint64_t{layout.block_bytes},
-                             &bytes))
+                             &bytes) ||
+      __builtin_mul_overflow(rows, std::uint64_t{layout.row_bytes}, &headers) ||
+      __builtin_add_overflow(bytes, headers, &bytes))
     return std::nullopt;
   return bytes;
 }

@@ -81,22 +81,96 @@ float tq_scale(tensor_type type, const std::byte* block) noexcept {
   return half_to_float(load_unaligned<std::uint16_t>(block + info(type).block_bytes - 2));
 }
 
-void i2s_codes(const std::byte* raw, std::uint64_t first, std::uint64_t count,
+namespace {
+
+std::int8_t two_bit_code(const std::byte* at, unsigned shift) noexcept {
+  return static_cast<std::int8_t>(static_cast<int>((byte_at(at) >> shift) & 3u) - 1);
+}
+
+/// `count` codes from element `first` on, in lanes of 32 or 16.
+template <std::uint64_t lane>
+void i2s_lanes(const std::byte* raw, std::uint64_t first, std::uint64_t count,
                std::int8_t* t) noexcept {
-  while (count > 0) { // one lane of 32, or what of it is asked for, at a time
-    const std::uint64_t in_group = first % 128, in_lane = first % 32;
-    const std::byte* bytes = raw + first / 128 * 32 + in_lane;
-    const unsigned shift = 6 - 2 * static_cast<unsigned>(in_group / 32);
-    const std::uint64_t n = std::min<std::uint64_t>(32 - in_lane, count);
+  while (count > 0) { // one lane, or what of it is asked for, at a time
+    const std::uint64_t in_group = first % (4 * lane), in_lane = first % lane;
+    const std::byte* bytes = raw + first / (4 * lane) * lane + in_lane;
+    const unsigned shift = 6 - 2 * static_cast<unsigned>(in_group / lane);
+    const std::uint64_t n = std::min<std::uint64_t>(lane - in_lane, count);
     for (std::uint64_t m = 0; m < n; ++m)
-      t[m] = static_cast<std::int8_t>(static_cast<int>((byte_at(bytes + m) >> shift) & 3u) - 1);
+      t[m] = two_bit_code(bytes + m, shift);
     first += n;
     count -= n;
     t += n;
   }
 }
 
-float i2s_scale(const std::byte* raw, std::uint64_t elements) noexcept {
+void iq2_bn_block(const std::byte* block, std::int8_t* t) noexcept {
+  for (unsigned lane = 0; lane < 4; ++lane)
+    for (std::size_t j = 0; j < 16; ++j)
+      t[16 * lane + j] = two_bit_code(block + j, 2 * lane);
+}
+
+void iq1_bn_block(const std::byte* block, std::int8_t* t) noexcept {
+  for (std::size_t group = 0; group < 4; ++group, t += 16) {
+    for (std::size_t j = 0; j < 15; ++j)
+      t[j] = digits_of_byte[byte_at(block + 3 * group + j / 5)][4 - j % 5];
+    t[15] = digits_of_byte[byte_at(block + 12)][4 - group];
+  }
+}
+
+/// The codes of a whole tensor and its one scale.
+ternary_error decode_tensor(tensor_type type, const std::byte* raw, std::uint64_t rows,
+                            std::uint64_t cols, std::int8_t* t, float* row_scales) {
+  const float scale = tensor_scale(raw, rows * cols);
+  if (!std::isfinite(scale))
+    return ternary_error::scale_not_finite;
+  for (std::uint64_t r = 0; r < rows; ++r, t += cols) { // so that the check finds it in cache
+    tensor_row_codes(type, raw, rows, cols, r, t);
+    if (*std::max_element(t, t + cols) > 1)
+      return ternary_error::code_three;
+  }
+  std::fill_n(row_scales, rows, scale);
+  return ternary_error::no_error;
+}
+
+ternary_error decode_iq_row(tensor_type type, const std::byte* row, std::uint64_t cols,
+                            std::int8_t* t, float& scale) {
+  scale = iq_row_scale(type, row);
+  if (!std::isfinite(scale))
+    return ternary_error::scale_not_finite;
+  iq_row_codes(type, row, cols, t);
+  return *std::max_element(t, t + cols) > 1 ? ternary_error::code_three : ternary_error::no_error;
+}
+
+} // namespace
+
+void tensor_row_codes(tensor_type type, const std::byte* raw, std::uint64_t rows,
+                      std::uint64_t cols, std::uint64_t row, std::int8_t* t) noexcept {
+  if (type == tensor_type::i2_s)
+    return i2s_lanes<32>(raw, row * cols, cols, t);
+  if (type == tensor_type::i2_s_lanes16)
+    return i2s_lanes<16>(raw, row * cols, cols, t);
+  const bool quarters = type == tensor_type::hf_packed;
+  const auto packed_row = quarters ? row % (rows / 4) : row / 4;
+  const auto lane = static_cast<unsigned>(quarters ? row / (rows / 4) : 3 - row % 4);
+  for (std::uint64_t c = 0; c < cols; ++c)
+    t[c] = two_bit_code(raw + packed_row * cols + c, 2 * lane);
+}
+
+void iq_row_codes(tensor_type type, const std::byte* row, std::uint64_t cols,
+                  std::int8_t* t) noexcept {
+  const auto& layout = info(type);
+  row += layout.row_bytes;
+  for (std::uint64_t c = 0; c < cols; c += iq_block_elements, row += layout.block_bytes)
+    type == tensor_type::iq2_bn ? iq2_bn_block(row, t + c) : iq1_bn_block(row, t + c);
+}
+
+float iq_row_scale(tensor_type type, const std::byte* row) noexcept {
+  return type == tensor_type::iq2_bn ? load_unaligned<float>(row)
+                                     : half_to_float(load_unaligned<std::uint16_t>(row));
+}
+
+float tensor_scale(const std::byte* raw, std::uint64_t elements) noexcept {
   return load_unaligned<float>(raw + elements / 4);
 }
 
@@ -104,22 +178,15 @@ ternary_error decode_ternary(tensor_type type, std::span<const std::byte> raw, s
                              std::uint64_t cols, std::int8_t* t, float* row_scales) {
   assert(raw.size() == tensor_bytes(type, rows, cols));
   assert(info(type).ternary);
-  if (type == tensor_type::i2_s) {
-    const float scale = i2s_scale(raw.data(), rows * cols);
-    if (!std::isfinite(scale))
-      return ternary_error::scale_not_finite;
-    for (std::uint64_t r = 0; r < rows; ++r) { // row by row, so that the check finds it in cache
-      i2s_codes(raw.data(), r * cols, cols, t + r * cols);
-      if (*std::max_element(t + r * cols, t + (r + 1) * cols) > 1)
-        return ternary_error::code_three;
-    }
-    std::fill_n(row_scales, rows, scale);
-    return ternary_error::no_error;
-  }
+  if (info(type).has_tensor_scale())
+    return decode_tensor(type, raw.data(), rows, cols, t, row_scales);
+  const bool tq = type == tensor_type::tq1_0 || type == tensor_type::tq2_0;
   const std::uint64_t row_bytes = raw.size() / rows;
   for (std::uint64_t r = 0; r < rows; ++r) {
-    const auto error = decode_tq_row(type, raw.data() + r * row_bytes, cols / tq_block_elements,
-                                     t + r * cols, row_scales[r]);
+    const auto* row = raw.data() + r * row_bytes;
+    const auto error =
+        tq ? decode_tq_row(type, row, cols / tq_block_elements, t + r * cols, row_scales[r])
+           : decode_iq_row(type, row, cols, t + r * cols, row_scales[r]);
     if (error != ternary_error::no_error)
       return error;
   }

@@ -13,7 +13,7 @@
 
 namespace bitnetd::engine {
 
-class gguf_file;
+class model_source;
 
 using token_id = std::int32_t;
 
@@ -44,7 +44,7 @@ public:
   /// Builds the tokenizer that the metadata `tokenizer.ggml.*` describes; nullptr when the file
   /// has none (`no_vocab` or no such keys). Throws load_error when what is there is inconsistent
   /// or of a kind we do not know (the message lists the known ones).
-  static std::shared_ptr<const tokenizer> from_gguf(const gguf_file& file);
+  static std::shared_ptr<const tokenizer> from_metadata(const model_source& file);
 
   /// Token ids of `text`. Any bytes are accepted; each byte that is not valid UTF-8 is tokenized on
   /// its own. `parse_special`: text that spells a control token becomes that token; only templates

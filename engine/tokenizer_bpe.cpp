@@ -59,7 +59,7 @@ void bpe_tokenizer::choose_rules(const tokenizer_spec& spec) {
     refuse_tokenizer(spec, "pre", printable(pre) + " is not known; known are " + known_names());
   name_ = known->name;
   rules_ = known->rules;
-  whole_words_first_ = known->whole_words_first;
+  whole_words_first_ = spec.ignore_merges.value_or(known->whole_words_first);
   add_bos_ = known->add_bos;
 }
 

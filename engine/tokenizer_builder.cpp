@@ -170,6 +170,9 @@ void tokenizer_builder::add_stop_tokens() {
   };
   add(words_->eos_);
   add(words_->eot_);
+  for (const auto id : spec_.stops)
+    add(checked_id(id < 0 ? std::nullopt : std::optional{static_cast<std::uint64_t>(id)},
+                   "stop_token_ids"));
   for (const auto text : stop_texts)
     add(control_token(text));
 }

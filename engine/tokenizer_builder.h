@@ -24,7 +24,8 @@ struct tokenizer_spec {
   std::span<const std::int64_t> kinds; ///< one per token, or none
   std::optional<std::span<const std::string>> merges; ///< "left right"; BPE needs them
   std::optional<std::uint64_t> bos, eos, eot, unknown;
-  std::optional<bool> add_bos, add_eos, add_space_prefix;
+  std::span<const std::int64_t> stops; ///< further tokens that end a generation
+  std::optional<bool> add_bos, add_eos, add_space_prefix, ignore_merges;
 };
 
 /// Checks a specification and builds the tokenizer. Harmless oddities (a merge of unknown tokens, a

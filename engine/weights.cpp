@@ -21,6 +21,17 @@ constexpr std::pair<std::string_view, std::vector<float> layer_weights::*> norms
     {"attn_sub_norm", &layer_weights::attn_sub_norm},
     {"ffn_norm", &layer_weights::ffn_norm},
     {"ffn_sub_norm", &layer_weights::ffn_sub_norm},
+    {"attn_q_norm", &layer_weights::q_norm},
+    {"attn_k_norm", &layer_weights::k_norm},
+    {"post_attention_norm", &layer_weights::post_attention_norm},
+    {"post_ffw_norm", &layer_weights::post_ffw_norm},
+    {"attn_q_norm_in", &layer_weights::q_norm_in},
+    {"attn_k_norm_in", &layer_weights::k_norm_in},
+    {"attn_v_norm_in", &layer_weights::v_norm_in},
+    {"attn_output_norm_in", &layer_weights::attn_output_norm_in},
+    {"ffn_gate_norm_in", &layer_weights::gate_norm_in},
+    {"ffn_up_norm_in", &layer_weights::up_norm_in},
+    {"ffn_down_norm_in", &layer_weights::down_norm_in},
 };
 
 /// Takes `part` off the front of `text`, or answers false.

@@ -4,9 +4,11 @@
 #include "engine/kernels/kernel_table.h"
 #include "engine/model.h"
 #include "engine/node.h"
+#include "engine/tensor_type.h"
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,8 +19,10 @@ namespace bitnetd::engine {
 class weights;
 
 struct load_options {
-  std::string template_name; ///< built-in chat template to use instead of the file's own
-  std::string name;          ///< instead of general.name
+  std::string template_name = {};      ///< built-in chat template to use instead of the file's own
+  std::string name = {};               ///< instead of general.name
+  i2s_layout i2s = i2s_layout::common; ///< which of the layouts that no file names
+  std::optional<activation_quantization> activations = {}; ///< instead of the family's own
 };
 
 /// A model, and its weights once per node (same order as `nodes`).

@@ -13,7 +13,12 @@ namespace bitnetd::engine {
 /// The weights of one layer. Every projection is ternary or dense, whatever its neighbours are.
 struct layer_weights {
   std::vector<float> attn_norm, ffn_norm;
-  std::vector<float> attn_sub_norm, ffn_sub_norm; ///< empty where the family has none
+  // Norms that only some families have; empty elsewhere.
+  std::vector<float> attn_sub_norm, ffn_sub_norm;
+  std::vector<float> q_norm, k_norm; ///< [head_dim]
+  std::vector<float> post_attention_norm, post_ffw_norm;
+  std::vector<float> q_norm_in, k_norm_in, v_norm_in, attn_output_norm_in; ///< of the input
+  std::vector<float> gate_norm_in, up_norm_in, down_norm_in;
   linear q, k, v, attn_output, gate, up, down;
 };
 

@@ -27,5 +27,6 @@ void add_layers(CLI::App& app);
 void add_bench(CLI::App& app);
 void add_generate(CLI::App& app);
 void add_synth(CLI::App& app);
+void add_pull(CLI::App& app);
 
 } // namespace bitnetd::model_tool

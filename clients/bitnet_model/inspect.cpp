@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "clients/bitnet_model/commands.h"
+#include "clients/bitnet_model/model_options.h"
+#include "clients/bitnet_model/outlook.h"
 #include "engine/container.h"
+#include "engine/memory_estimate.h"
 #include "engine/tensor_type.h"
 
 #include <CLI/CLI.hpp>
@@ -8,34 +11,121 @@
 #include <iomanip>
 #include <iostream>
 #include <map>
+#include <set>
 
 namespace bitnetd::model_tool {
 
 namespace {
 
-void print_tensor_types(const engine::model& model) {
-  struct sum {
-    std::size_t tensors = 0;
-    std::uint64_t bytes = 0, values = 0;
-    double zeros = 0;
-  };
-  std::map<std::string_view, sum> types;
-  for (const auto& tensor : model.tensors) {
-    auto& total = types[engine::info(tensor.type).name];
-    const auto values = tensor.rows * tensor.cols;
-    ++total.tensors;
-    total.bytes += tensor.bytes;
-    total.values += values;
-    total.zeros += tensor.zero_share * static_cast<double>(values);
+/// Sums over some tensors.
+struct tensor_sum {
+  std::size_t tensors = 0;
+  std::uint64_t bytes = 0, values = 0, codes = 0;
+  double zeros = 0;
+
+  void add(const engine::tensor_summary& tensor) {
+    const auto n = tensor.rows * tensor.cols;
+    ++tensors;
+    bytes += tensor.bytes;
+    values += n;
+    if (engine::info(tensor.type).ternary)
+      codes += n;
+    zeros += tensor.zero_share * static_cast<double>(n);
   }
-  for (const auto& [name, total] : types) {
-    std::cout << "  " << std::left << std::setw(7) << name << std::right << std::setw(5)
-              << total.tensors << " tensors" << std::setw(15) << total.bytes << " bytes";
-    if (total.zeros > 0)
+  void print_zeros() const {
+    if (codes > 0)
       std::cout << "   zeros " << std::fixed << std::setprecision(1)
-                << 100 * total.zeros / static_cast<double>(total.values) << " %";
+                << 100 * zeros / static_cast<double>(codes) << " %";
+  }
+};
+
+void print_tensor_types(const engine::model& model) {
+  std::map<std::string_view, tensor_sum> types;
+  for (const auto& tensor : model.tensors)
+    types[engine::info(tensor.type).name].add(tensor);
+  for (const auto& [name, total] : types) {
+    std::cout << "  " << std::left << std::setw(14) << name << std::right << std::setw(5)
+              << total.tensors << " tensors" << std::setw(15) << total.bytes << " bytes";
+    total.print_zeros();
     std::cout << '\n';
   }
+}
+
+/// What a layer consists of, without its number: "attn_q I2_S, …".
+std::string layer_pattern(const std::vector<const engine::tensor_summary*>& layer) {
+  std::map<std::string_view, std::set<std::string>> types; // type -> parts
+  for (const auto* tensor : layer) {
+    if (tensor->rows == 1)
+      continue; // norms
+    auto part = tensor->name.substr(tensor->name.find('.', 4) + 1);
+    part.resize(part.rfind('.'));
+    types[engine::info(tensor->type).name].insert(part);
+  }
+  std::string out;
+  for (const auto& [type, parts] : types) {
+    out.append(out.empty() ? "" : "; ").append(type).append(":");
+    for (const auto& part : parts)
+      out += " " + part;
+  }
+  return out;
+}
+
+/// Neighbouring layers that are stored alike share a line.
+void print_layers(const engine::model& model) {
+  std::vector<std::vector<const engine::tensor_summary*>> layers(model.shape.n_layer);
+  for (const auto& tensor : model.tensors)
+    if (tensor.name.starts_with("blk."))
+      layers.at(std::stoul(tensor.name.substr(4))).push_back(&tensor);
+  for (std::size_t first = 0; first < layers.size();) {
+    const auto pattern = layer_pattern(layers[first]);
+    tensor_sum sum;
+    std::size_t end = first;
+    for (; end < layers.size() && layer_pattern(layers[end]) == pattern; ++end)
+      for (const auto* tensor : layers[end])
+        sum.add(*tensor);
+    std::cout << "  layer" << (end - first > 1 ? "s " : " ") << first;
+    if (end - first > 1)
+      std::cout << " to " << end - 1;
+    std::cout << ": " << sum.bytes / (end - first) << " bytes each";
+    sum.print_zeros();
+    std::cout << "   " << pattern << '\n';
+    first = end;
+  }
+}
+
+std::string in_mib(std::uint64_t bytes) {
+  return std::to_string((bytes + (1u << 20) - 1) >> 20) + " MiB";
+}
+
+void print_outlook(const engine::model& model) {
+  std::uint64_t parameters = 0;
+  for (const auto& tensor : model.tensors)
+    parameters += tensor.rows * tensor.cols;
+  const auto memory = engine::estimate_memory(model, model.shape.n_context, 2, 512);
+  std::cout << "parameters: " << parameters << '\n'
+            << "memory:     " << in_mib(memory.weights()) << " weights (" << in_mib(memory.ternary)
+            << " ternary, " << in_mib(memory.dense) << " dense), " << in_mib(memory.buffers)
+            << " buffers, " << in_mib(memory.kv) << " keys and values of the whole context (f16)\n";
+  const auto speed = measure_expected_speed(model);
+  std::cout << "speed:      about " << std::setprecision(speed.tokens_per_second < 10 ? 1 : 0)
+            << std::fixed << speed.tokens_per_second
+            << " tokens/s at most for one sequence on this machine (" << std::setprecision(1)
+            << speed.ternary_bytes_per_second / 1e9 << " GB/s through ternary kernels, "
+            << speed.dense_bytes_per_second / 1e9 << " GB/s through dense ones)\n";
+  for (const auto& line : limitations(model))
+    std::cout << "will not do " << line << '\n';
+}
+
+std::string_view gate_name(engine::gate_activation gate) {
+  return gate == engine::gate_activation::silu        ? "SiLU"
+         : gate == engine::gate_activation::gelu_tanh ? "GELU (tanh)"
+                                                      : "squared ReLU";
+}
+
+std::string_view pooling_name(engine::pooling how) {
+  return how == engine::pooling::mean   ? "mean"
+         : how == engine::pooling::last ? "last token"
+                                        : "none";
 }
 
 void print_model(const engine::model& model) {
@@ -46,19 +136,23 @@ void print_model(const engine::model& model) {
             << ", feed-forward " << shape.n_ff << ", heads " << shape.n_head << "/"
             << shape.n_head_kv << " of " << shape.head_dim << ", vocabulary " << shape.n_vocab
             << ", context " << shape.n_context << '\n'
-            << "graph:      "
-            << (shape.gate == engine::gate_activation::silu ? "SiLU" : "squared ReLU") << ", "
+            << "graph:      " << gate_name(shape.gate) << ", "
             << (shape.rope == engine::rope_style::interleaved ? "interleaved" : "half-split")
             << " RoPE base " << shape.rope_theta << ", sub-norms "
-            << (shape.sub_norms ? "yes" : "no") << ", head "
+            << (shape.sub_norms ? "yes" : "no") << (shape.head_norms ? ", head norms" : "")
+            << (shape.input_norms ? ", input norms" : "")
+            << (shape.post_norms ? ", post norms" : "") << ", head "
             << (shape.tied_head ? "tied" : "its own") << ", activations "
             << (shape.activations == engine::activation_quantization::absmax ? "int8" : "float")
             << '\n'
             << "tokenizer:  " << (model.words ? model.words->name() : "none") << '\n'
             << "template:   " << (model.dialogue ? model.dialogue->name() : "none") << '\n'
+            << "pooling:    " << pooling_name(shape.pool) << '\n'
             << "KV cache:   " << model.kv_bytes_per_token(2) << " bytes per token (f16)\n"
             << "tensors:\n";
   print_tensor_types(model);
+  print_layers(model);
+  print_outlook(model);
 }
 
 void print_rows(const engine::model& model) {
@@ -75,14 +169,18 @@ void print_rows(const engine::model& model) {
 void add_inspect(CLI::App& app) {
   struct options {
     std::filesystem::path file;
+    std::string i2s = "common";
     bool tensors = false;
   };
   auto* command = app.add_subcommand("inspect", "checks a model file and tells what is in it");
   const auto chosen = std::make_shared<options>();
-  command->add_option("FILE", chosen->file, "GGUF or safetensors file")->required();
+  command->add_option("FILE", chosen->file, "GGUF file, Hugging Face folder or safetensors file")
+      ->required();
+  add_i2s_option(*command, chosen->i2s);
   command->add_flag("--tensors", chosen->tensors, "one line per tensor");
   command->callback([chosen] {
-    const auto report = engine::inspect_container(chosen->file);
+    const auto report =
+        engine::inspect_container(chosen->file, {.i2s = *engine::find_i2s_layout(chosen->i2s)});
     std::cout << "container:  " << report.format << ", sound: " << report.file_bytes << " bytes, "
               << report.n_metadata << " keys, " << report.n_tensors << " tensors\n";
     if (report.whole == nullptr)

@@ -54,5 +54,6 @@ int main(int argc, char** argv) {
   add_layers(app);
   add_bench(app);
   add_synth(app);
+  add_pull(app);
   return run(app, argc, argv);
 }

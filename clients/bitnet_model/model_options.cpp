@@ -20,7 +20,8 @@ const engine::kernel_table& find_isa(const std::string& name) {
   throw refused{"--isa " + name + ": this machine has " + known};
 }
 
-/// Every CPU that this process may use, as one node whose memory is bound nowhere.
+} // namespace
+
 engine::node_description whole_machine() {
   engine::node_description all;
   for (const auto& node : engine::discover_nodes())
@@ -28,15 +29,29 @@ engine::node_description whole_machine() {
   return all;
 }
 
-} // namespace
-
 void model_options::add_to(CLI::App& command) {
-  command.add_option("-m,--model", model, "model file (GGUF)")->required();
+  command.add_option("-m,--model", model, "GGUF file or Hugging Face folder")->required();
   command.add_option("-t,--threads", threads, "compute threads; 0: one per CPU")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   command.add_option("--isa", isa, "kernels: auto, scalar, avx2, avx512_vnni")
       ->capture_default_str();
+  add_i2s_option(command, i2s);
+}
+
+void add_i2s_option(CLI::App& command, std::string& layout) {
+  command
+      .add_option("--i2s", layout,
+                  "layout of I2_S tensors, which no file tells: common, lanes16 (written by "
+                  "bitnet.cpp built for ARM) or rows4 (built without ACT_PARALLEL)")
+      ->check(CLI::IsMember({"common", "lanes16", "rows4"}))
+      ->capture_default_str();
+}
+
+engine::load_options model_options::load_choice() const {
+  engine::load_options options;
+  options.i2s = *engine::find_i2s_layout(i2s); // checked by the command line
+  return options;
 }
 
 void model_options::add_numeric_to(CLI::App& command) {
@@ -49,11 +64,7 @@ void model_options::add_numeric_to(CLI::App& command) {
 }
 
 std::optional<engine::activation_quantization> model_options::activation_choice() const {
-  if (activations == "absmax")
-    return engine::activation_quantization::absmax;
-  if (activations == "none")
-    return engine::activation_quantization::none;
-  return std::nullopt;
+  return engine::find_activations(activations);
 }
 
 engine::kv_type model_options::kv_choice() const {
@@ -65,18 +76,19 @@ engine::kv_type model_options::kv_choice() const {
 open_model::open_model(const model_options& options) : kernels_{find_isa(options.isa)} {
   (void)options.kv_choice(); // before a model of gigabytes is read
   const auto machine = whole_machine();
-  loaded_ = engine::load_model(options.model, {machine}, kernels_);
+  loaded_ = engine::load_model(options.model, {machine}, kernels_, options.load_choice());
   node_ = std::make_unique<engine::compute_node>(machine, options.threads);
 }
 
 engine::evaluator open_model::evaluator(const model_options& options, std::size_t max_tokens,
-                                        std::size_t chunk) {
+                                        std::size_t chunk, std::optional<engine::pooling> pool) {
   const auto n_context = description().shape.n_context;
   if (max_tokens > n_context)
     throw refused{"a sequence of " + std::to_string(max_tokens) +
                   " tokens; the model's context has " + std::to_string(n_context)};
   engine::evaluator_options how;
   how.activations = options.activation_choice();
+  how.pool = pool;
   how.kv = options.kv_choice();
   how.chunk = chunk;
   how.max_tokens = max_tokens;

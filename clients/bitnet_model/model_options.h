@@ -18,7 +18,7 @@ namespace bitnetd::model_tool {
 /// What every command that runs a model may be told.
 struct model_options {
   std::filesystem::path model;
-  std::string activations = "model", kv = "f32", isa = "auto";
+  std::string activations = "model", kv = "f32", isa = "auto", i2s = "common";
   std::size_t threads = 0; ///< 0: one per CPU
 
   /// Adds -m/--model, -t/--threads and --isa.
@@ -28,7 +28,14 @@ struct model_options {
 
   [[nodiscard]] std::optional<engine::activation_quantization> activation_choice() const;
   [[nodiscard]] engine::kv_type kv_choice() const; ///< throws refused for q8
+  [[nodiscard]] engine::load_options load_choice() const;
 };
+
+/// Adds --i2s to a command that reads model files.
+void add_i2s_option(CLI::App& command, std::string& layout);
+
+/// Every CPU that this process may use, as one node whose memory is bound nowhere.
+[[nodiscard]] engine::node_description whole_machine();
 
 /// A loaded model and the threads that run it.
 class open_model {
@@ -42,7 +49,8 @@ public:
   [[nodiscard]] const engine::kernel_table& kernels() const noexcept { return kernels_; }
   /// Throws refused when the model's context is shorter than max_tokens.
   [[nodiscard]] engine::evaluator evaluator(const model_options& options, std::size_t max_tokens,
-                                            std::size_t chunk = 128);
+                                            std::size_t chunk = 128,
+                                            std::optional<engine::pooling> pool = {});
 
 private:
   const engine::kernel_table& kernels_;

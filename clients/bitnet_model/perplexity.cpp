@@ -7,8 +7,10 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <iostream>
+#include <unistd.h>
 
 namespace bitnetd::model_tool {
 
@@ -17,7 +19,7 @@ namespace {
 struct options : model_options {
   std::filesystem::path file;
   std::size_t window = 0;
-  bool json = false;
+  bool json = false, progress = false;
 };
 
 /// -log softmax(logits)[token], in double.
@@ -32,6 +34,38 @@ double surprise(std::span<const float> logits, engine::token_id token) {
 struct totals {
   double sum = 0, squares = 0;
   std::size_t n = 0;
+
+  [[nodiscard]] double perplexity() const { return std::exp(sum / static_cast<double>(n)); }
+  /// One standard error: that of the mean surprise, through exp.
+  [[nodiscard]] double error() const {
+    if (n < 2)
+      return 0;
+    const auto count = static_cast<double>(n);
+    const double mean = sum / count, variance = std::max(0.0, squares / count - mean * mean);
+    return perplexity() * std::sqrt(variance / (count - 1));
+  }
+};
+
+/// After every window, on standard error: how far it is, and what it would say now.
+class progress_line {
+public:
+  progress_line(bool wanted, std::size_t n_tokens)
+      : shown_{wanted || ::isatty(STDERR_FILENO) == 1}, n_tokens_{n_tokens} {}
+
+  void show(std::size_t done, const totals& so_far) const {
+    if (!shown_ || so_far.n == 0)
+      return;
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start_;
+    const double rest = passed.count() * static_cast<double>(n_tokens_ - done) /
+                        static_cast<double>(std::max<std::size_t>(done, 1));
+    std::cerr << done << " of " << n_tokens_ << " tokens, perplexity " << so_far.perplexity()
+              << " +- " << so_far.error() << ", " << std::llround(rest) << " s left\n";
+  }
+
+private:
+  bool shown_;
+  std::size_t n_tokens_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
 /// Scores every token of a window but the first, each given all before it in the window.
@@ -60,15 +94,19 @@ void run(const options& chosen) {
       chosen.window == 0 ? description.shape.n_context : chosen.window, tokens.size());
   auto eval = model.evaluator(chosen, window);
   totals all;
-  for (std::size_t from = 0; from + 1 < tokens.size(); from += window)
-    score(eval, std::span{tokens}.subspan(from, std::min(window, tokens.size() - from)), all);
-  const auto n = static_cast<double>(all.n);
-  const double mean = all.sum / n, variance = std::max(0.0, all.squares / n - mean * mean);
-  const double ppl = std::exp(mean), error = all.n > 1 ? ppl * std::sqrt(variance / (n - 1)) : 0.0;
+  const progress_line progress{chosen.progress, tokens.size()};
+  for (std::size_t from = 0; from + 1 < tokens.size(); from += window) {
+    const auto n = std::min(window, tokens.size() - from);
+    score(eval, std::span{tokens}.subspan(from, n), all);
+    progress.show(from + n, all);
+  }
   if (chosen.json)
-    std::cout << nlohmann::json{{"ppl", ppl}, {"err", error}, {"tokens", all.n}}.dump() << '\n';
+    std::cout
+        << nlohmann::json{{"ppl", all.perplexity()}, {"err", all.error()}, {"tokens", all.n}}.dump()
+        << '\n';
   else
-    std::cout << "perplexity " << ppl << " +- " << error << " over " << all.n << " tokens\n";
+    std::cout << "perplexity " << all.perplexity() << " +- " << all.error() << " over " << all.n
+              << " tokens\n";
 }
 
 } // namespace
@@ -86,6 +124,8 @@ void add_perplexity(CLI::App& app) {
       ->check(CLI::Range(0, 1 << 24) & !CLI::Range(1, 1))
       ->capture_default_str();
   command->add_flag("--json", chosen->json, R"({"ppl","err","tokens"})");
+  command->add_flag("--progress", chosen->progress,
+                    "a line after every window on standard error (a terminal gets them anyway)");
   command->callback([chosen] { run(*chosen); });
 }
 

@@ -224,9 +224,11 @@ void rms_norm(const float* x, size_t cols, const float* weight, float eps, float
   for (size_t i = 0; c + i < cols; ++i)
     lane[i] += static_cast<double>(x[c + i]) * static_cast<double>(x[c + i]);
   const double mean = tree_sum(lane) / static_cast<double>(cols);
-  const auto factor = static_cast<float>(1.0 / __builtin_sqrt(mean + static_cast<double>(eps)));
+  // Divided, as the published formula does it: values that are exactly half way between two int8
+  // codes then fall to the same side as in the reference.
+  const auto root = static_cast<float>(__builtin_sqrt(mean + static_cast<double>(eps)));
   for (size_t i = 0; i < cols; ++i)
-    out[i] = x[i] * factor * weight[i];
+    out[i] = x[i] / root * weight[i];
 }
 
 /// Runs `f(gate) * up` over whole vectors, and over the rest in one filled up with zeros.
@@ -253,6 +255,14 @@ void squared_relu(const float* gate, const float* up, size_t n, float* out) noex
 
 void silu(const float* gate, const float* up, size_t n, float* out) noexcept {
   gated(gate, up, n, out, [](floats g) { return g / (exponential(-g) + 1.0f); });
+}
+
+/// tanh by the logistic function: 1 + tanh(u) = 2 / (1 + exp(-2u)).
+void gelu_tanh(const float* gate, const float* up, size_t n, float* out) noexcept {
+  gated(gate, up, n, out, [](floats g) {
+    const floats u = (g + g * g * g * 0.044715f) * 0.7978845608f; // sqrt(2 / pi)
+    return g / (exponential(u * -2.0f) + 1.0f);
+  });
 }
 
 void to_half(const float* x, size_t n, uint16_t* out) noexcept {
@@ -423,9 +433,9 @@ void attention_merge(float* max, float* sum, float* out, float part_max, float p
 
 /// All of them, beside the one kernel that every instruction set writes its own way.
 constexpr kernel_functions float_kernels(ternary_gemm_fn* ternary_gemm) {
-  return {ternary_gemm,    rescale,       ternary_gemm_f32, dense_f32, dense_f16,
-          quantize_absmax, rms_norm,      squared_relu,     silu,      to_half,
-          attention_f32,   attention_f16, attention_merge};
+  return {ternary_gemm,    rescale,       ternary_gemm_f32, dense_f32,      dense_f16,
+          quantize_absmax, rms_norm,      squared_relu,     silu,           gelu_tanh,
+          to_half,         attention_f32, attention_f16,    attention_merge};
 }
 
 } // namespace

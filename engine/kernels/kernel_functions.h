@@ -110,6 +110,7 @@ struct kernel_functions {
   rms_norm_fn* rms_norm;
   gated_fn* squared_relu;
   gated_fn* silu;
+  gated_fn* gelu_tanh;
   to_half_fn* to_half;
   attention_fn* attention_f32;
   attention_fn* attention_f16;

@@ -244,3 +244,74 @@ TEST_CASE("wrong usage ends with 2, refused input with 3, each with a reason",
   CHECK(help.status == 0);
   CHECK_THAT(help.out, Contains("--tokens"));
 }
+
+TEST_CASE("embed takes lines of text as it takes their tokens, with prefix and pooling",
+          "[bitnet_model][embed]") {
+  const scratch_folder scratch;
+  std::string ids;
+  for (const char* text : {"query: a daemon", "query: ternary weights"})
+    ids += tool({"tokenize", "--model", model, "--add-special"}, text).out;
+  const auto tokens = scratch.file("tokens", ids).string();
+  const auto text = scratch.file("text", "a daemon\nternary weights\n").string();
+  const auto embed = [&](std::vector<std::string> more) {
+    const auto out = (scratch.path() / "out.npy").string();
+    std::vector<std::string> all{"embed", "--model", model, "--out", out};
+    all.insert(all.end(), more.begin(), more.end());
+    const auto done = tool(all);
+    INFO(done.err);
+    REQUIRE(done.status == 0);
+    return read_npy<float>(out);
+  };
+  const auto by_tokens = embed({"--tokens", tokens});
+  CHECK(by_tokens.shape.at(0) == 2);
+  CHECK(embed({"--text", text, "--prefix", "query: "}).values == by_tokens.values);
+  CHECK(embed({"--text", text}).values != by_tokens.values);
+  CHECK(embed({"--tokens", tokens, "--pooling", "last"}).values == by_tokens.values);
+  const auto mean = embed({"--tokens", tokens, "--pooling", "mean"});
+  CHECK(mean.values != by_tokens.values);
+  double squares = 0;
+  for (const float value : mean.row(0))
+    squares += double{value} * value;
+  CHECK(squares == Approx(1).epsilon(1e-5));
+  CHECK(tool({"embed", "--model", model, "--out", "x.npy"}).status == 3);
+}
+
+TEST_CASE("tokenize --lines gives one line of ids for each text", "[bitnet_model][tokenize]") {
+  const auto whole = tool({"tokenize", "--model", model, "--json"}, "two\nlines").out;
+  const auto lines =
+      tool({"tokenize", "--model", model, "--json", "--lines"}, "\"two\\nlines\"\n\"\"\n").out;
+  CHECK(lines == whole + "[]\n");
+  const auto bad = tool({"tokenize", "--model", model, "--lines"}, "\"a\"\nb\n");
+  CHECK(bad.status == 3);
+  CHECK_THAT(bad.err, Contains("line 2: expected a JSON string"));
+}
+
+TEST_CASE("perplexity tells how far it is when asked", "[bitnet_model][perplexity]") {
+  const scratch_folder scratch;
+  const auto text = scratch.file("text", std::string(200, 'a')).string();
+  const auto done = tool(
+      {"perplexity", "--model", model, "--file", text, "--window", "16", "--progress", "--json"});
+  REQUIRE(done.status == 0);
+  CHECK_THAT(done.err, Contains("16 of ") && Contains("perplexity") && Contains("s left"));
+  CHECK(json::parse(done.out).at("err").get<double>() >= 0);
+  CHECK(tool({"perplexity", "--model", model, "--file", text, "--window", "16"}).err.empty());
+}
+
+TEST_CASE("inspect tells layers, parameters, memory, speed and what will not work",
+          "[bitnet_model][inspect]") {
+  const auto seen = tool({"inspect", model});
+  REQUIRE(seen.status == 0);
+  CHECK_THAT(seen.out, Contains("I2_S: attn_k attn_output attn_q attn_v ffn_down ffn_gate ffn_up"));
+  CHECK_THAT(seen.out, Contains("parameters: "));
+  CHECK_THAT(seen.out, Contains(" tokens/s at most for one sequence"));
+  CHECK_THAT(seen.out, Contains("will not do chats: the model has no chat template"));
+}
+
+TEST_CASE("another I2_S layout is another model", "[bitnet_model][inspect]") {
+  const auto hash = [](const std::string& layout) {
+    const auto text = tool({"inspect", model, "--i2s", layout}).out;
+    return text.substr(text.find("hash:"), 50);
+  };
+  CHECK(hash("common") != hash("lanes16"));
+  CHECK(tool({"inspect", model, "--i2s", "other"}).status == 2);
+}

@@ -14,10 +14,11 @@ namespace {
 
 // Named here once more, not asked of the engine: an engine that forgets a type would also forget to
 // miss it.
-const std::set<std::string> house_architectures = {"bitnet-b1.58", "bitnet-25", "bitnet", "llama"};
-const std::set<std::uint32_t> house_types = {0, 1, 2, 8, 12, 14, 30, 34, 35, 36};
-const std::set<std::string> house_tokenizers = {"llama-bpe", "llama-spm", "tiny-bpe512",
-                                                "tiny-spm512"};
+const std::set<std::string> house_architectures = {"bitnet-b1.58", "bitnet-25", "bitnet",
+                                                   "llama",        "qwen3",     "gemma3"};
+const std::set<std::uint32_t> house_types = {0, 1, 2, 8, 12, 14, 20, 30, 34, 35, 36, 42, 134, 135};
+const std::set<std::string> house_tokenizers = {"llama-bpe",     "llama-spm",   "falcon",
+                                                "gpt-neox-olmo", "tiny-bpe512", "tiny-spm512"};
 
 model_file describe(const fs::path& path, const std::string& model) {
   const auto stem = path.stem().string();
@@ -90,6 +91,13 @@ std::vector<model_file> collection::models() const {
   return found;
 }
 
+std::vector<model_file> collection::folders() const {
+  std::vector<model_file> found;
+  for (const auto& path : files("hf", ""))
+    found.push_back({path, path.filename().string(), "", true});
+  return found;
+}
+
 std::vector<model_file> collection::files_of(const std::string& model) const {
   std::vector<model_file> found;
   for (const auto& path : files("models", ".gguf")) {
@@ -97,6 +105,9 @@ std::vector<model_file> collection::files_of(const std::string& model) const {
     if (stem == model || stem.starts_with(model + "-"))
       found.push_back(describe(path, model));
   }
+  for (const auto& path : files("hf", ""))
+    if (const auto name = path.filename().string(); name.starts_with(model + "-"))
+      found.push_back({path, model, "hf-" + name.substr(model.size() + 1), true});
   const auto shipped = shipped_ / (model + ".gguf");
   if (found.empty() && fs::exists(shipped))
     found.push_back(describe(shipped, model));
@@ -110,7 +121,8 @@ std::vector<fs::path> collection::vocabularies(const std::string& name) const {
       return {path};
   std::vector<fs::path> found;
   for (const auto& file : files_of(name))
-    found.push_back(file.path);
+    if (file.path.extension() == ".gguf")
+      found.push_back(file.path);
   if (found.empty())
     for (const auto& path : files("models", ".gguf"))
       if (is_tiny_vocabulary(name, path))

@@ -20,10 +20,12 @@ namespace bitnetd::conformance {
 struct model_file {
   std::filesystem::path path;
   std::string model;   ///< "b158-a": the name of its golden folder
-  std::string variant; ///< "i2_s", "tq1_0-q6k"; empty where the file has the model's bare name
+  std::string variant; ///< "i2_s", "tq1_0-q6k", "hf-master"; empty: the model's bare name
   bool house = false;  ///< architecture and all tensor types are ones that this engine reads
 
-  [[nodiscard]] std::string name() const { return path.stem().string(); }
+  [[nodiscard]] std::string name() const {
+    return path.extension() == ".gguf" ? path.stem().string() : "hf/" + path.filename().string();
+  }
 };
 
 /// A loaded model with the threads to run it.
@@ -48,7 +50,10 @@ public:
                                                          std::string_view suffix) const;
   /// All model files of models/.
   [[nodiscard]] std::vector<model_file> models() const;
-  /// The files of one model by name: models/NAME-*.gguf and models/NAME.gguf, else the shipped one.
+  /// All Hugging Face folders of hf/.
+  [[nodiscard]] std::vector<model_file> folders() const;
+  /// The files of one model by name: models/NAME-*.gguf, models/NAME.gguf and folders hf/NAME-*,
+  /// else the shipped one.
   [[nodiscard]] std::vector<model_file> files_of(const std::string& model) const;
   /// The file whose vocabulary goes by this name, if there is one.
   [[nodiscard]] std::vector<std::filesystem::path> vocabularies(const std::string& name) const;

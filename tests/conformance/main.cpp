@@ -63,6 +63,5 @@ int main(int argc, char** argv) {
   guarded("layers", table, run_layers, cases);
   guarded("golden", table, run_golden, cases);
   guarded("renamed", table, run_renamed, cases);
-  guarded("hf", table, run_folders, cases);
   return table.print(std::cout) ? 0 : 1;
 }

@@ -18,7 +18,7 @@ using ids = std::vector<token_id>;
 
 std::shared_ptr<const engine::tokenizer> open_vocabulary(const std::filesystem::path& path) {
   const auto file = engine::gguf_file::open(path);
-  auto words = engine::tokenizer::from_gguf(file);
+  auto words = engine::tokenizer::from_metadata(file);
   if (words == nullptr)
     throw engine::load_error{path.string() + ": has no vocabulary"};
   return words;

@@ -209,17 +209,31 @@ TEST_CASE("tensor types that are not read are refused by name, number and what t
   };
   const auto plain = [](auto&) {};
   CHECK_THAT(with_type(38, plain), Contains("TL1 (38)") && Contains("convert the model to I2_S"));
-  CHECK_THAT(with_type(39, plain), Contains("MXFP4 (39)") && Contains("not supported yet"));
+  CHECK_THAT(with_type(39, plain), Contains("MXFP4 (39)") && Contains("use a file with"));
   CHECK_THAT(with_type(39, [](auto& f) { f.count("general.file_type", 39); }),
              Contains("TL2 (39)") && Contains("convert the model to I2_S"));
   CHECK_THAT(with_type(39, [](auto& f) { f.tensor("w_scale", {1}, 0, "1234"); }),
              Contains("TL2 (39)"));
-  CHECK_THAT(with_type(20, plain), Contains("IQ4_NL (20)") && Contains("not supported yet"));
-  CHECK_THAT(with_type(42, plain), Contains("Q2_0 (42)"));
-  CHECK_THAT(with_type(134, plain), Contains("IQ1_BN (134)"));
-  CHECK_THAT(with_type(335, plain), Contains("IQ2_BN_R4 (335)"));
+  CHECK_THAT(with_type(335, plain), Contains("IQ2_BN_R4 (335)") && Contains("use the IQ2_BN file"));
+  CHECK_THAT(with_type(31, plain), Contains("Q4_0_4_4 (31)") && Contains("withdrawn"));
+  CHECK_THAT(with_type(143, plain), Contains("IQ1_TN (143)") && Contains("TQ1_0 or IQ1_BN"));
+  CHECK_THAT(with_type(21, plain), Contains("IQ3_S (21)") && Contains("use a file with F32"));
+  CHECK_THAT(with_type(0x10000 + 36, plain), Contains("unknown tensor type (65572)"));
   CHECK_THAT(with_type(99, plain), Contains("unknown tensor type (99)"));
   CHECK_THAT(with_type(4'000'000'000u, plain), Contains("(4000000000)"));
+}
+
+TEST_CASE("type 39 is told apart by the room that its tensor has", "[engine][gguf]") {
+  // 64 rows of 512: MXFP4 takes 17 bytes for 32 values, TL2 five bits for three and four for two.
+  const std::size_t mxfp4 = 64 * 512 / 32 * 17,
+                    tl2 = 256 * 64 / 3 * 5 / 8 / 32 * 32 + 32 + 4096 + 32;
+  const auto with_room = [](std::size_t bytes) {
+    auto file = good();
+    file.tensor("w", {512, 64}, 39, std::string(bytes, 0));
+    return refusal(file.bytes());
+  };
+  CHECK_THAT(with_room(mxfp4), Contains("MXFP4 (39)"));
+  CHECK_THAT(with_room(tl2), Contains("TL2 (39)"));
 }
 
 TEST_CASE("names from a file cannot break the line of a message", "[engine][gguf]") {

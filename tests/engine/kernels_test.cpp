@@ -323,22 +323,28 @@ TEST_CASE("gated activations agree with double arithmetic and are bit-equal ever
   const auto n = GENERATE(as<std::size_t>{}, 1, 7, 16, 33, 4000);
   auto gate = random_floats(n, 10, 20.0f);
   const auto up = random_floats(n, 11);
-  std::vector<float> first_relu, first_silu;
+  std::vector<float> first_relu, first_silu, first_gelu;
   for (const auto* kernels : usable_kernels()) {
     CAPTURE(kernels->name, n);
-    std::vector<float> relu(n), silu(n);
+    std::vector<float> relu(n), silu(n), gelu(n);
     kernels->squared_relu(gate.data(), up.data(), n, relu.data());
     kernels->silu(gate.data(), up.data(), n, silu.data());
+    kernels->gelu_tanh(gate.data(), up.data(), n, gelu.data());
     for (std::size_t i = 0; i < n; ++i) {
       const double g = gate[i], u = up[i];
       const double exact_relu = g > 0 ? g * g * u : 0, exact_silu = g / (1 + std::exp(-g)) * u;
       REQUIRE(std::abs(relu[i] - exact_relu) <= 2e-7 * std::abs(exact_relu));
       REQUIRE(std::abs(silu[i] - exact_silu) <= 6e-7 * std::abs(exact_silu) + 1e-37);
+      const double inner = std::sqrt(2 / M_PI) * (g + 0.044715 * g * g * g);
+      const double exact_gelu = g / 2 * (1 + std::tanh(inner)) * u;
+      REQUIRE(std::abs(gelu[i] - exact_gelu) <= 1e-6 * std::abs(g * u));
     }
     if (first_relu.empty()) {
       first_relu = relu;
       first_silu = silu;
+      first_gelu = gelu;
     }
+    CHECK(bits_of(gelu) == bits_of(first_gelu));
     CHECK(bits_of(relu) == bits_of(first_relu));
     CHECK(bits_of(silu) == bits_of(first_silu));
   }
@@ -350,9 +356,14 @@ TEST_CASE("gated activations keep what is not a number and survive the ends of t
   const std::vector<float> up(gate.size(), 1.0f);
   for (const auto* kernels : usable_kernels()) {
     CAPTURE(kernels->name);
-    std::vector<float> relu(gate.size()), silu(gate.size());
+    std::vector<float> relu(gate.size()), silu(gate.size()), gelu(gate.size());
     kernels->squared_relu(gate.data(), up.data(), gate.size(), relu.data());
     kernels->silu(gate.data(), up.data(), gate.size(), silu.data());
+    kernels->gelu_tanh(gate.data(), up.data(), gate.size(), gelu.data());
+    CHECK(std::isnan(gelu[0]));
+    CHECK(gelu[1] == 1000.0f);
+    CHECK(std::abs(gelu[2]) < 1e-30f);
+    CHECK(gelu[3] == 0.0f);
     CHECK(std::isnan(relu[0]));
     CHECK(std::isnan(silu[0]));
     CHECK(relu[1] == 1e6f);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "engine/container.h"
+#include "engine/gguf.h"
 #include "engine/gguf_writer.h"
 #include "engine/hyperparameters.h"
 #include "engine/model_builder.h"

@@ -33,17 +33,22 @@ TEST_CASE("gate and residual work on any length, shared among threads or not", "
   const auto gate = random_floats(n, 3), up = random_floats(n, 4);
   compute_node node{{}, 2};
   const compute_context on{node, best_kernels()};
-  std::vector<float> relu(n), silu(n);
+  std::vector<float> relu(n), silu(n), gelu(n);
   auto sum = gate;
   node.run([&] {
     gated_activation(gate_activation::squared_relu, gate, up, relu, on);
     gated_activation(gate_activation::silu, gate, up, silu, on);
+    gated_activation(gate_activation::gelu_tanh, gate, up, gelu, on);
     add_in_place(sum, up, on);
   });
   for (std::size_t i = 0; i < n; ++i) {
     const double g = gate[i], u = up[i];
     REQUIRE(relu[i] == Approx(std::pow(std::max(g, 0.0), 2.0) * u).epsilon(1e-6));
     REQUIRE(silu[i] == Approx(g / (1 + std::exp(-g)) * u).epsilon(1e-6));
+    REQUIRE(gelu[i] ==
+            Approx(g / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (g + 0.044715 * g * g * g))) * u)
+                .epsilon(1e-5)
+                .margin(1e-6));
     REQUIRE(sum[i] == gate[i] + up[i]);
   }
 }

@@ -38,10 +38,11 @@ std::vector<float> decode(tensor_type type, std::span<const std::byte> raw, std:
   return out;
 }
 
-constexpr tensor_type all_types[] = {tensor_type::f32,  tensor_type::f16,   tensor_type::bf16,
-                                     tensor_type::q4_0, tensor_type::q8_0,  tensor_type::q4_k,
-                                     tensor_type::q6_k, tensor_type::tq1_0, tensor_type::tq2_0,
-                                     tensor_type::i2_s};
+constexpr tensor_type all_types[] = {tensor_type::f32,    tensor_type::f16,    tensor_type::bf16,
+                                     tensor_type::q4_0,   tensor_type::q8_0,   tensor_type::q4_k,
+                                     tensor_type::q6_k,   tensor_type::tq1_0,  tensor_type::tq2_0,
+                                     tensor_type::i2_s,   tensor_type::iq4_nl, tensor_type::q2_0,
+                                     tensor_type::iq1_bn, tensor_type::iq2_bn};
 
 } // namespace
 
@@ -86,6 +87,13 @@ TEST_CASE("tensor sizes follow the block layouts and never overflow", "[engine][
   CHECK(tensor_bytes(tensor_type::tq1_0, 1, 256) == 54u);
   CHECK(tensor_bytes(tensor_type::tq2_0, 1, 256) == 66u);
   CHECK(tensor_bytes(tensor_type::i2_s, 4, 96) == 128u); // 384 / 4 + 32: groups run over rows
+  CHECK(tensor_bytes(tensor_type::i2_s_lanes16, 1, 64) == 48u);
+  CHECK(tensor_bytes(tensor_type::i2_s_rows4, 4, 3) == 35u);
+  CHECK_FALSE(tensor_bytes(tensor_type::i2_s_rows4, 3, 4).has_value());
+  CHECK(tensor_bytes(tensor_type::iq1_bn, 3, 128) == 3 * (2 + 26u));
+  CHECK(tensor_bytes(tensor_type::iq2_bn, 3, 128) == 3 * (4 + 32u));
+  CHECK(tensor_bytes(tensor_type::q2_0, 2, 64) == 36u);
+  CHECK_FALSE(tensor_bytes(tensor_type::iq2_bn, std::uint64_t{1} << 57, 64).has_value());
   CHECK_FALSE(tensor_bytes(tensor_type::i2_s, 1, 64).has_value());
   CHECK_FALSE(tensor_bytes(tensor_type::q4_0, 2, 16).has_value());
   CHECK_FALSE(tensor_bytes(tensor_type::f32, 0, 16).has_value());
@@ -99,7 +107,7 @@ TEST_CASE("only the ids that are read are known", "[engine][tensor_type]") {
     REQUIRE(known != nullptr);
     CHECK(known->type == type);
   }
-  for (const std::uint32_t id : {3u, 20u, 31u, 37u, 38u, 39u, 42u, 134u, 0xffffffffu})
+  for (const std::uint32_t id : {3u, 31u, 37u, 38u, 39u, 335u, 0x10024u, 0x20024u, 0xffffffffu})
     CHECK(find_tensor_type(id) == nullptr);
 }
 
@@ -184,15 +192,79 @@ TEST_CASE("I2_S has the first lane in the high bits and one scale at the end",
   CHECK(run() == ternary_error::scale_not_finite);
 }
 
+TEST_CASE("the other two I2_S layouts hold the same matrix in other places",
+          "[engine][tensor_type]") {
+  // Written here from their description, for a matrix whose codes all differ in pattern.
+  constexpr std::size_t rows = 8, cols = 96;
+  std::mt19937 random{7};
+  std::vector<std::int8_t> t(rows * cols);
+  for (auto& value : t)
+    value = static_cast<std::int8_t>(static_cast<int>(random() % 3) - 1);
+  const auto code = [&](std::size_t at) { return static_cast<unsigned>(t[at] + 1); };
+  std::vector<std::byte> raw(t.size() / 4 + 32);
+  const float scale = 0.75f;
+  std::memcpy(raw.data() + t.size() / 4, &scale, sizeof scale);
+  const auto layout = GENERATE(i2s_layout::lanes16, i2s_layout::rows4);
+  for (std::size_t byte = 0; byte < t.size() / 4; ++byte) {
+    const bool lanes = layout == i2s_layout::lanes16;
+    const auto first = lanes ? byte / 16 * 64 + byte % 16 : byte / cols * 4 * cols + byte % cols;
+    const auto step = lanes ? 16 : cols;
+    raw[byte] = static_cast<std::byte>(code(first) << 6 | code(first + step) << 4 |
+                                       code(first + 2 * step) << 2 | code(first + 3 * step));
+  }
+  std::vector<std::int8_t> decoded(t.size());
+  std::vector<float> scales(rows);
+  REQUIRE(decode_ternary(i2s_type(layout), raw, rows, cols, decoded.data(), scales.data()) ==
+          ternary_error::no_error);
+  CHECK(decoded == t);
+  CHECK(scales == std::vector<float>(rows, scale));
+  const auto values = decode(i2s_type(layout), raw, rows, cols, 5, 2);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    REQUIRE(values[i] == scale * static_cast<float>(t[5 * cols + i]));
+}
+
+TEST_CASE("Q2_0 has four codes, lowest bits first, and 3 means +2", "[engine][tensor_type]") {
+  std::string raw(18, '\0');
+  raw[1] = '\x38'; // 0.5
+  raw[2] = '\xe4'; // 0, 1, 2, 3 from the low bits up
+  const auto values = decode(tensor_type::q2_0, bytes_of(raw), 1, 64, 0, 1);
+  CHECK(std::vector<float>(values.begin(), values.begin() + 5) ==
+        std::vector<float>{-0.5f, 0, 0.5f, 1, -0.5f});
+}
+
+TEST_CASE("IQ rows carry their own scale, which must be finite", "[engine][tensor_type]") {
+  std::vector<std::byte> raw(2 * 20); // IQ2_BN: float, then 16 bytes
+  const float scales[2] = {0.5f, -3.0f};
+  std::memcpy(raw.data(), scales, 4);
+  std::memcpy(raw.data() + 20, scales + 1, 4);
+  raw[4] = std::byte{0x24}; // codes 0, 1, 2, 0 in the four lanes
+  std::vector<std::int8_t> t(128);
+  float got[2] = {};
+  const auto run = [&] { return decode_ternary(tensor_type::iq2_bn, raw, 2, 64, t.data(), got); };
+  REQUIRE(run() == ternary_error::no_error);
+  CHECK(got[0] == 0.5f);
+  CHECK(got[1] == -3.0f);
+  CHECK(std::vector<std::int8_t>{t[0], t[16], t[32], t[48]} ==
+        std::vector<std::int8_t>{-1, 0, 1, -1});
+  raw[25] = std::byte{0xc0};
+  CHECK(run() == ternary_error::code_three);
+  raw[23] = std::byte{0x7f};
+  raw[22] = std::byte{0x80};
+  CHECK(run() == ternary_error::scale_not_finite);
+}
+
 TEST_CASE("decoded values equal those of the projects that wrote the bytes",
           "[engine][tensor_type]") {
   const auto folder = tests::fixtures();
   if (!folder)
     return;
   const std::pair<const char*, tensor_type> cases[] = {
-      {"q4_0", tensor_type::q4_0},   {"q8_0", tensor_type::q8_0},   {"q4_k", tensor_type::q4_k},
-      {"q6_k", tensor_type::q6_k},   {"bf16", tensor_type::bf16},   {"f16", tensor_type::f16},
-      {"tq1_0", tensor_type::tq1_0}, {"tq2_0", tensor_type::tq2_0}, {"i2_s", tensor_type::i2_s}};
+      {"q4_0", tensor_type::q4_0},     {"q8_0", tensor_type::q8_0},
+      {"q4_k", tensor_type::q4_k},     {"q6_k", tensor_type::q6_k},
+      {"bf16", tensor_type::bf16},     {"f16", tensor_type::f16},
+      {"tq1_0", tensor_type::tq1_0},   {"tq2_0", tensor_type::tq2_0},
+      {"i2_s", tensor_type::i2_s},     {"iq4_nl", tensor_type::iq4_nl},
+      {"iq1_bn", tensor_type::iq1_bn}, {"iq2_bn", tensor_type::iq2_bn}};
   for (const auto& [name, type] : cases) {
     INFO(name);
     const auto raw = bytes_of(tests::read_bytes(*folder / "codecs" / (std::string{name} + ".bin")));

@@ -77,7 +77,7 @@ TEST_CASE("published vocabularies give llama.cpp's ids to the last token",
   if (!cases_file || !vocabulary_file)
     return;
   const auto path = vocabulary_file->string();
-  const auto words = tokenizer::from_gguf(gguf_file::open(path));
+  const auto words = tokenizer::from_metadata(gguf_file::open(path));
   REQUIRE(words);
   const auto cases = nlohmann::json::parse(std::ifstream{*cases_file});
   REQUIRE_FALSE(cases.empty());
@@ -100,7 +100,7 @@ TEST_CASE("a vocabulary of 128,000 tokens and 280,000 merges loads in under two 
     return;
   const auto file = gguf_file::open(*path);
   const auto start = std::chrono::steady_clock::now();
-  const auto words = tokenizer::from_gguf(file);
+  const auto words = tokenizer::from_metadata(file);
   CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds{2});
   CHECK(words->stop_tokens() == ids{128001, 128009});
 }
@@ -111,7 +111,7 @@ TEST_CASE("conversations give the prompt and the ids that 2B-4T was trained on",
   const auto cases_file = fixture("chat/bitnet-2b4t.json");
   if (!vocabulary_file || !cases_file)
     return;
-  const auto words = tokenizer::from_gguf(gguf_file::open(*vocabulary_file));
+  const auto words = tokenizer::from_metadata(gguf_file::open(*vocabulary_file));
   const auto dialogue = chat_template::named("bitnet-2b4t");
   const auto cases = nlohmann::json::parse(std::ifstream{*cases_file});
   REQUIRE_FALSE(cases.empty());

@@ -218,7 +218,7 @@ TEST_CASE("a GGUF file's metadata become a tokenizer, none, or a refusal", "[eng
     out.add("general.architecture", "llama");
     change(out);
     out.finish();
-    return tokenizer::from_gguf(gguf_file::open(path));
+    return tokenizer::from_metadata(gguf_file::open(path));
   };
   const std::vector<std::int32_t> kinds(vocabulary.kinds.begin(), vocabulary.kinds.end());
   const auto add_words = [&](gguf_writer& out) {

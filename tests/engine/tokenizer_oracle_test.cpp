@@ -188,7 +188,7 @@ TEST_CASE("published vocabularies give the ids of a naive implementation",
     return;
   }
   const auto file = gguf_file::open(path);
-  const auto words = tokenizer::from_gguf(file);
+  const auto words = tokenizer::from_metadata(file);
   const std::string key = "tokenizer.ggml.";
   const auto* merges = file.get_strings(key + "merges");
   const auto* scores = file.get_floats(key + "scores");

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-#include "engine/gguf.h"
+#include "engine/model_source.h"
 #include "engine/tokenizer_builder.h"
 
 namespace bitnetd::engine {
 
-std::shared_ptr<const tokenizer> tokenizer::from_gguf(const gguf_file& file) {
+std::shared_ptr<const tokenizer> tokenizer::from_metadata(const model_source& file) {
   const auto key = [](const char* name) { return std::string{"tokenizer.ggml."} + name; };
   const auto model = file.get_string(key("model"));
   const auto* tokens = file.get_strings(key("tokens"));
@@ -33,6 +33,10 @@ std::shared_ptr<const tokenizer> tokenizer::from_gguf(const gguf_file& file) {
   spec.add_bos = file.get_bool(key("add_bos_token"));
   spec.add_eos = file.get_bool(key("add_eos_token"));
   spec.add_space_prefix = file.get_bool(key("add_space_prefix"));
+  // Two keys of ours, which Hugging Face folders are translated to.
+  spec.ignore_merges = file.get_bool(key("ignore_merges"));
+  const auto stops = file.get_integers(key("stop_token_ids"));
+  spec.stops = stops;
   return tokenizer_builder{spec}.build();
 }
 

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+#include "engine/memory_estimate.h"
+
+#include "engine/kernels/ternary_layout.h"
+
+#include <algorithm>
+
+namespace bitnetd::engine {
+
+memory_estimate estimate_memory(const model& description, std::size_t n_tokens,
+                                std::size_t kv_bytes_per_value, std::size_t max_rows) {
+  memory_estimate out;
+  for (const auto& tensor : description.tensors) {
+    const auto values = tensor.rows * tensor.cols;
+    if (tensor.rows == 1)
+      out.norms += values * sizeof(float);
+    else if (tensor.ternary)
+      out.ternary += packed_bytes(tensor.rows, tensor.cols) + tensor.rows * sizeof(float);
+    else
+      out.dense += values * (tensor.type == tensor_type::f16 ? 2 : sizeof(float));
+  }
+  const auto& shape = description.shape;
+  const std::uint64_t q_width = std::uint64_t{shape.n_head} * shape.head_dim;
+  const auto row = 4 * std::uint64_t{shape.n_embd} + 2 * q_width + 2 * shape.kv_width() +
+                   2 * std::uint64_t{shape.n_ff};
+  constexpr std::uint64_t logit_rows = 64; // most sequences of one step, unless configured
+  out.buffers = (max_rows * row + logit_rows * shape.n_vocab) * sizeof(float);
+  out.kv = n_tokens * description.kv_bytes_per_token(kv_bytes_per_value);
+  return out;
+}
+
+} // namespace bitnetd::engine

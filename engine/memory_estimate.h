@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "engine/model.h"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace bitnetd::engine {
+
+/// What a loaded model takes of memory on one node, in bytes.
+struct memory_estimate {
+  std::uint64_t ternary = 0; ///< projections as ternary codes, repacked, with their scales
+  std::uint64_t dense = 0;   ///< embedding, head and other matrices in halves or floats
+  std::uint64_t norms = 0;
+  std::uint64_t buffers = 0; ///< of the forward pass
+  std::uint64_t kv = 0;      ///< keys and values of `n_tokens`
+
+  [[nodiscard]] std::uint64_t weights() const noexcept { return ternary + dense + norms; }
+  [[nodiscard]] std::uint64_t total() const noexcept { return weights() + buffers + kv; }
+};
+
+/// From types and shapes alone. Exact for files of ternary, F16 and F32 norm tensors; an upper
+/// bound where dense tensors of other types turn out to fit halves, or to be ternary in disguise.
+[[nodiscard]] memory_estimate estimate_memory(const model& description, std::size_t n_tokens,
+                                              std::size_t kv_bytes_per_value, std::size_t max_rows);
+
+} // namespace bitnetd::engine

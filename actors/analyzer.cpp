@@ -71,7 +71,7 @@ std::variant<std::vector<job>, failure> analyzer_state::try_make_jobs(const requ
     if (auto* how = std::get_if<traits>(&result))
       accepted.push_back(how);
   // A batch fails as a whole only when nothing of it can run: one bad item is that item's matter.
-  if (accepted.empty())
+  if (accepted.empty() && !results.empty())
     return std::get<failure>(results.front());
   if (what->is_batch && config->profile.phases.analysis)
     analyze_batch(accepted);
@@ -79,7 +79,7 @@ std::variant<std::vector<job>, failure> analyzer_state::try_make_jobs(const requ
   std::vector<job> out;
   if (what->is_batch) {
     job parent;
-    parent.id = ids.next(time->wall());
+    parent.id = what->part_of ? *what->part_of : ids.next(time->wall());
     parent.what = what;
     parent.is_parent = true;
     parent.trace.push_back(trace_line("analysis", parent, with.now, time->mono(),
@@ -104,8 +104,10 @@ void analyzer_state::refuse(analyzer_actor::pointer self, const request& what, f
   out.to = what.reply_to;
   out.what = reply_error{std::move(why), std::nullopt, {}, {}, {}};
   out.principal = what.principal;
-  out.release_jobs = static_cast<std::uint32_t>(what.items.size());
-  out.release_bytes = what.body.size();
+  if (what.counted) {
+    out.release_jobs = static_cast<std::uint32_t>(what.items.size());
+    out.release_bytes = what.body.size();
+  }
   self->send(others->outbox, std::move(out));
 }
 

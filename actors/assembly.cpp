@@ -16,10 +16,22 @@ double ms_between(mono_time from, mono_time to) {
 
 } // namespace
 
-assembly::assembly(job what) : job_{std::move(what)}, credit_{job_.what->credit} {}
+assembly::assembly(job what) : job_{std::move(what)}, credit_{job_.what->credit} {
+  if (!job_.made)
+    return;
+  tokens_ = job_.made->tokens;
+  text_ = job_.made->text;
+  may_leave_ = text_.size(); // it came from the journal
+  retries_ = job_.made->retries;
+}
 
 bool assembly::streams() const noexcept {
   return job_.what->mode == reply_mode::stream && !job_.parent && !job_.recovered;
+}
+
+bool assembly::streams_to(const route& client) const noexcept {
+  const auto& mine = job_.what->reply_to;
+  return streams() && mine.socket == client.socket && mine.peer == client.peer;
 }
 
 void assembly::started(job with_trace, std::uint32_t worker, mono_time now) {
@@ -81,8 +93,9 @@ answer assembly::finish(const finished& end) const {
   out.used.prompt_tokens = static_cast<std::uint32_t>(job_.how->tokens.size());
   out.used.completion_tokens = end.n_tokens;
   out.cost_ms = end.prefill_ms + end.decode_ms;
-  if (!tokens_.empty())
-    out.mean_logprob = logprob_sum_ / static_cast<double>(tokens_.size());
+  const auto earlier = job_.made ? job_.made->tokens.size() : 0; // whose share is not known
+  if (tokens_.size() > earlier)
+    out.mean_logprob = logprob_sum_ / static_cast<double>(tokens_.size() - earlier);
   return out;
 }
 
@@ -94,6 +107,7 @@ void assembly::restart() {
   stale_writes_ += unwritten_.size();
   unwritten_.clear();
   worker_.reset();
+  job_.made = nullptr;
   ++retries_;
   auto how = *job_.how;
   ++how.sampling.seed;

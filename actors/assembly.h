@@ -19,6 +19,8 @@ public:
   [[nodiscard]] const job& what() const noexcept { return job_; }
   [[nodiscard]] job& what() noexcept { return job_; }
   [[nodiscard]] bool streams() const noexcept;
+  /// To this connection.
+  [[nodiscard]] bool streams_to(const route& client) const noexcept;
 
   /// The job went to a worker.
   void started(job with_trace, std::uint32_t worker, mono_time now);
@@ -36,7 +38,9 @@ public:
   [[nodiscard]] std::optional<reply_delta> take_delta();
   void add_credit(std::uint32_t n) noexcept;
   /// Whether any byte has left: then the job cannot be computed anew.
-  [[nodiscard]] bool sent_anything() const noexcept { return sent_bytes_ > 0; }
+  [[nodiscard]] bool sent_anything() const noexcept { return sent_bytes_ > 0 || seen_; }
+  /// Somebody reads it in the journal.
+  void seen() noexcept { seen_ = true; }
 
   /// Ends with a worker's last word.
   [[nodiscard]] answer finish(const finished& end) const;
@@ -59,6 +63,7 @@ private:
   std::size_t stale_writes_ = 0;        ///< pieces of an earlier attempt that wait for the log
   std::size_t sent_tokens_ = 0;
   std::uint32_t credit_ = 0, retries_ = 0;
+  bool seen_ = false;
   std::optional<mono_time> assigned_, first_token_;
 };
 
@@ -67,6 +72,9 @@ struct batch_assembly {
   job what;
   std::vector<result_ptr> results; ///< by index; null: not ended
   std::size_t ended = 0;
+  bool more = false; ///< further parts are expected
+
+  [[nodiscard]] bool complete() const noexcept { return !more && ended == results.size(); }
 };
 
 } // namespace bitnetd::actors

@@ -349,6 +349,8 @@ batcher_actor::behavior_type batcher(batcher_actor::stateful_pointer<batcher_sta
       [self](compute_atom, job& what) {
         batcher_state::held_job held;
         held.what = std::move(what);
+        if (held.what.made)
+          held.made = held.what.made->tokens;
         self->state.enqueue(self, std::move(held));
       },
       [self](const worker_credit& now) { self->state.credit(self, now); },

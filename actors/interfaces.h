@@ -30,7 +30,9 @@ using outbox_actor = caf::typed_actor<caf::reacts_to<reply>, caf::reacts_to<even
 /// DOOR (daemon, the same actor as the outbox): the front hears here whom requests go to, and the
 /// limits and models that hold. Told like everyone else.
 using door_actor = caf::typed_actor<caf::reacts_to<connect_atom, peers_ptr>,
-                                    caf::reacts_to<configure_atom, conf::config_ptr>>;
+                                    caf::reacts_to<configure_atom, conf::config_ptr>,
+                                    caf::reacts_to<drain_atom, bool>,
+                                    caf::reacts_to<lost_atom, std::string>>; ///< degraded, and why
 
 /// PHASE 1. Checks a request against model and limits, measures it, chooses class and strategy.
 /// Refuses (a reply_error to the outbox) or hands on; nothing is refused later for its content.
@@ -58,10 +60,18 @@ using ledger_actor = caf::typed_actor<
     caf::reacts_to<ended_atom, job_end>,        ///< responder: terminal state; write, then reply
     caf::reacts_to<cancel_atom, query>, caf::reacts_to<status_atom, query>,
     caf::reacts_to<result_atom, query>, caf::reacts_to<list_atom, query>,
-    caf::reacts_to<ack_atom, query>,
-    caf::reacts_to<drain_atom, bool>,                 ///< true: what waits on disk stays there
-    caf::reacts_to<commit_atom>,                      ///< INTERNAL: group commit
-    caf::reacts_to<tick_atom>,                        ///< INTERNAL: not_before, retention
+    caf::reacts_to<ack_atom, query>, caf::reacts_to<attach_atom, query>,
+    caf::reacts_to<detach_atom, query>,
+    caf::reacts_to<credit_atom, query>,              ///< responder: for someone who is attached
+    caf::reacts_to<manage_atom, std::string, query>, ///< an operator's order: dead.list, …
+    caf::reacts_to<redrawn_atom, job_id, std::uint64_t, std::uint32_t>, ///< responder: a durable
+                                                                        ///< job starts over with
+                                                                        ///< this seed, retry n
+    caf::reacts_to<drain_atom, bool>,  ///< true: what waits on disk stays there
+    caf::reacts_to<seen_atom, job_id>, ///< responder: this job is not drawn anew any more
+    caf::reacts_to<park_atom>,         ///< what runs goes back to the disk
+    caf::reacts_to<commit_atom>,       ///< INTERNAL: group commit
+    caf::reacts_to<tick_atom>,         ///< INTERNAL: not_before, retention
     caf::replies_to<count_atom>::with<std::uint64_t>, ///< jobs on their way through the pipeline
     caf::reacts_to<connect_atom, peers_ptr>, caf::reacts_to<configure_atom, conf::config_ptr>>;
 
@@ -119,8 +129,11 @@ using responder_actor = caf::typed_actor<
     caf::reacts_to<failed_atom, job_id, failure, std::vector<trace_entry>>, ///< whoever ended it
     caf::reacts_to<started_atom, job, std::uint32_t>, ///< batcher: assigned to this worker
     caf::reacts_to<output>, caf::reacts_to<finished>,
-    caf::reacts_to<recall_atom, std::vector<job_id>>, ///< batcher: their worker is gone
-    caf::reacts_to<cancel_atom, job_id>,              ///< nobody else held it
+    caf::reacts_to<recall_atom, std::vector<job_id>>,       ///< batcher: their worker is gone
+    caf::reacts_to<cancel_atom, job_id>,                    ///< nobody else held it
+    caf::reacts_to<grow_atom, job_id, std::uint32_t, bool>, ///< ledger: so many more items of a
+                                                            ///< batch; whether others follow
+    caf::reacts_to<seen_atom, job_id>,  ///< ledger: somebody reads it; confirmed
     caf::reacts_to<lost_atom, job_id>,  ///< ledger: it waits on disk only; forget it until it opens
     caf::reacts_to<credit_atom, query>, ///< client: more deltas may come
     caf::reacts_to<written_atom, job_id>, ///< ledger: output of a durable job is in the WAL
@@ -132,6 +145,7 @@ using supervisor_actor = caf::typed_actor<
     caf::reacts_to<admin_atom, admin_request>,
     caf::reacts_to<loaded_atom, loaded_models_ptr>, ///< INTERNAL: models were loaded, or why not
     caf::reacts_to<cost_atom, hash128, cost_curve_ptr>, ///< batcher: what live steps have taught
+    caf::reacts_to<failed_atom, std::string>,           ///< ledger: it cannot go on, and why
     caf::reacts_to<changed_atom>,                       ///< service: the files may have changed
     caf::replies_to<ready_atom>::with<bool>,            ///< everything is up and can answer
     caf::replies_to<health_atom>::with<health>,

@@ -22,6 +22,10 @@ job_status status_of(const store::job_record& record) {
   return out;
 }
 
+store::open_job order_of(const job_status& job) {
+  return {job.id, job.cls, job.deadline_us, 0, job.principal};
+}
+
 nlohmann::json to_json(const job_status& what) {
   nlohmann::json out{{"job", what.id.text()},
                      {"state", store::name(what.state)},

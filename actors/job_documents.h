@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "store/job_record.h"
+#include "store/jobs_db.h"
 
 #include <nlohmann/json.hpp>
 
@@ -28,6 +28,9 @@ struct job_status {
 
 /// The journal's record in that form.
 [[nodiscard]] job_status status_of(const store::job_record& record);
+
+/// Where a waiting job stands in the order of release.
+[[nodiscard]] store::open_job order_of(const job_status& job);
 
 /// One object of `status` and `list` (docs/protocol.md).
 [[nodiscard]] nlohmann::json to_json(const job_status& what);

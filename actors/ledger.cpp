@@ -6,6 +6,7 @@
 #include "base/log.h"
 
 #include <nlohmann/json.hpp>
+#include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
 #include <utility>
@@ -15,6 +16,7 @@ namespace bitnetd::actors {
 namespace {
 
 constexpr std::chrono::milliseconds tick_interval{100};
+constexpr std::chrono::seconds disk_interval{1};
 constexpr std::chrono::minutes keep_results{10}; // of jobs that are not durable
 constexpr std::size_t max_kept = 10000, max_kept_bytes = 64u << 20;
 constexpr std::size_t retention_at_once = 200;
@@ -40,6 +42,8 @@ bool ledger_state::wants_sync() {
 
 void ledger_state::commit(ledger_actor::pointer self) {
   commit_due = false;
+  if (disk_failed)
+    return;
   const auto began = with.time->mono();
   const auto n_facts = facts->size();
   const bool synced = wants_sync();
@@ -48,18 +52,8 @@ void ledger_state::commit(ledger_actor::pointer self) {
     status = facts->commit(synced ? store::durability::synced : store::durability::written);
   else if (synced)
     status = with.jobs->sync();
-  if (!status) {
-    if (sick.empty()) {
-      log::error("the journal cannot be written: {}; new durable jobs are refused until it can",
-                 status.text());
-      self->send(
-          others->outbox,
-          event{"alert", nlohmann::json{{"what", "journal"}, {"msg", status.text()}}.dump()});
-    }
-    sick = status.text();
-    pending.needs_sync = pending.needs_sync || synced;
-    return; // the facts are kept; the next tick tries again
-  }
+  if (!status)
+    return failed_commit(self, status, synced); // the facts are kept
   if (!std::exchange(sick, {}).empty())
     log::info("the journal can be written again");
   if (synced && n_facts > 0)
@@ -71,13 +65,41 @@ void ledger_state::commit(ledger_actor::pointer self) {
     start(self, std::move(jobs));
   }
   for (const auto& [again, earlier] : done.repeated)
-    attach(self, again, earlier);
+    repeat(self, again, earlier);
   for (const auto& id : done.written)
     self->send(others->responder, written_atom_v, id);
-  for (const auto& end : done.ended)
-    forget(self, end);
-  for (auto& end : std::exchange(late, {}))
-    ended(self, std::move(end));
+  std::vector<job_id> batches;
+  for (auto& end : done.ended) {
+    if (const auto found = open.find(end.id); found != open.end() && found->second.status.parent)
+      batches.push_back(*found->second.status.parent);
+    forget(self, std::move(end));
+  }
+  if (readers.empty())
+    return;
+  for (const auto& id : done.written)
+    feed(self, id);
+  batches.erase(std::unique(batches.begin(), batches.end()), batches.end());
+  for (const auto& id : batches)
+    feed(self, id);
+}
+
+void ledger_state::failed_commit(ledger_actor::pointer self, const store::status& why,
+                                 bool synced) {
+  if (sick.empty()) {
+    log::error("the journal cannot be written: {}; new durable jobs are refused until it can",
+               why.text());
+    self->send(others->outbox,
+               event{"alert", nlohmann::json{{"what", "journal"}, {"msg", why.text()}}.dump()});
+  }
+  sick = why.text();
+  pending.needs_sync = pending.needs_sync || synced;
+  if (why.code() == store::errc::no_space)
+    return; // the next tick tries again
+  // After a failed sync the kernel may have dropped what it could not write and say so only once:
+  // a sync that succeeds later would prove nothing. A new process reads what is really there.
+  disk_failed = true;
+  if (others->supervisor)
+    self->send(others->supervisor, failed_atom_v, "the journal failed: " + why.text());
 }
 
 // ------------------------------------------------------------------ life of a job
@@ -98,10 +120,6 @@ void ledger_state::append(ledger_actor::pointer self, const output& piece) {
   const auto found = open.find(piece.id);
   if (found == open.end() || !found->second.durable)
     return;
-  // From the first token on: an answer that failed its checks is drawn anew.
-  if (const auto stored = facts->position(piece.id);
-      piece.first_token == 0 && stored && stored->tokens > 0)
-    (void)facts->reset_output(piece.id);
   const std::vector<std::uint32_t> tokens{piece.tokens.begin(), piece.tokens.end()};
   if (auto status = facts->append_output(piece.id, piece.first_token, tokens, piece.text); !status)
     log::error("job {}: its output could not be stored: {}", piece.id.text(), status.text());
@@ -110,28 +128,47 @@ void ledger_state::append(ledger_actor::pointer self, const output& piece) {
   schedule_commit(self);
 }
 
-std::string ledger_state::document_of(const job_end& end) const {
-  auto out = with.encode(*end.result);
-  return open.at(end.id).status.children > 0 ? batch_document(end.id, out) : out;
+/// An answer failed its checks: what was stored of it is void, and what comes is drawn with another
+/// seed, after a restart as well.
+void ledger_state::redrawn(ledger_actor::pointer self, const job_id& id, std::uint64_t seed,
+                           std::uint32_t retries) {
+  const auto found = open.find(id);
+  if (found == open.end() || !found->second.durable)
+    return;
+  start_over(self, id);
+  const auto row = facts->find(id);
+  auto how = row ? read_options(row->options) : std::nullopt;
+  if (!how)
+    return;
+  how->sampling.seed = seed;
+  how->retries = retries;
+  if (auto status = facts->set_options(id, to_text(*how)); !status)
+    log::error("job {}: its seed could not be stored: {}", id.text(), status.text());
 }
 
-/// A batch's result with the stored results of its children in order.
-std::string ledger_state::batch_document(const job_id& parent, const std::string& frame) const {
-  auto out = nlohmann::json::parse(frame);
-  auto items = nlohmann::json::array();
-  for (std::uint32_t from = 0;;) {
-    const auto rows = with.jobs->children(parent, from);
-    if (!rows || rows->empty())
-      break;
-    for (const auto& row : *rows) {
-      const auto stored = with.jobs->result_json(row.id);
-      items.push_back(stored ? nlohmann::json::parse(*stored, nullptr, false)
-                             : to_json(status_of(row)));
-      from = row.index + 1;
-    }
+void ledger_state::start_over(ledger_actor::pointer self, const job_id& id) {
+  if (!facts->empty()) // may hold output of this job
+    commit(self);
+  if (auto status = facts->reset_output(id); !status)
+    log::error("job {}: its output could not be dropped: {}", id.text(), status.text());
+  schedule_commit(self);
+  rewind_readers(self, id, 0);
+}
+
+std::string ledger_state::document_of(const job_end& end) const {
+  const auto& status = open.at(end.id).status;
+  if (status.parent) { // read alone, an item still tells its place
+    auto out = with.encode(*end.result);
+    out.back() = ',';
+    return out + "\"index\":" + std::to_string(status.index) + "}";
   }
-  if (!items.empty())
-    out["items"] = std::move(items);
+  if (status.children == 0)
+    return with.encode(*end.result);
+  // Of a batch the frame: its items have their results, which are put in where they are read.
+  auto frame = *end.result;
+  frame.items.resize(std::min<std::size_t>(frame.items.size(), 1)); // one says that it is a batch
+  auto out = nlohmann::json::parse(with.encode(frame));
+  out.erase("items");
   return out.dump();
 }
 
@@ -141,24 +178,16 @@ void ledger_state::ended(ledger_actor::pointer self, job_end end) {
     return;
   auto& entry = found->second;
   // Whoever ended it, it must not be released any more.
-  backlog.remove(end.id);
-  hot.erase(end.id);
+  if (hot.erase(end.id) > 0)
+    (void)backlog.remove(order_of(entry.status));
   if (entry.durable && std::exchange(entry.released, false))
     --under_way;
   if (!entry.durable) {
-    forget(self, end);
+    forget(self, std::move(end));
     return release(self);
   }
-  // The end of a batch is written after those of its children, which may wait in this very commit.
-  if (entry.status.children > 0 && !facts->empty())
-    commit(self);
-  if (entry.status.children > 0 && !facts->empty()) {
-    late.push_back(std::move(end));
-    return;
-  }
-  const auto document = document_of(end);
   const auto error = end.result && end.result->error ? end.result->error->message : std::string{};
-  if (auto status = facts->finish(end.id, end.state, now_us(), document, error); !status)
+  if (auto status = facts->finish(end.id, end.state, now_us(), document_of(end), error); !status)
     log::error("job {}: its end could not be journalled: {}", end.id.text(), status.text());
   pending.ended.push_back(std::move(end));
   pending.needs_sync = true;
@@ -167,32 +196,42 @@ void ledger_state::ended(ledger_actor::pointer self, job_end end) {
 }
 
 /// The end of a job is true now: tell who waits, and let go of it.
-void ledger_state::forget(ledger_actor::pointer self, const job_end& end) {
+void ledger_state::forget(ledger_actor::pointer self, job_end end) {
   auto node = open.extract(end.id);
   if (node.empty())
     return;
   auto& entry = node.mapped();
+  const bool is_batch = entry.status.children > 0;
+  const auto waiting = waiters.find(end.id);
+  const bool asked =
+      waiting != waiters.end() && !std::ranges::all_of(waiting->second, &waiter::wants_state);
+  const bool read = readers.contains(end.id);
+  const bool tells_items = entry.durable && is_batch && end.has_reply &&
+                           std::holds_alternative<result_ptr>(end.out.what);
+  std::string document;
+  if (entry.durable && (asked || tells_items))
+    document = stored_result(end.id).value_or(std::string{});
+  else if (!entry.durable && (asked || read || entry.askable))
+    document = with.encode(*end.result);
+  if (tells_items)
+    end.out.what = reply_document{"result", document};
   if (end.has_reply)
-    self->send(others->outbox, end.out);
+    self->send(others->outbox, std::move(end.out));
   if (entry.status.parent)
     if (const auto parent = open.find(*entry.status.parent); parent != open.end())
       ++(end.state == job_state::done ? parent->second.status.children_done
                                       : parent->second.status.children_failed);
   children.erase(end.id);
-  parents.erase(end.id);
-  if (entry.durable) {
-    if (waiters.contains(end.id))
-      if (const auto stored = with.jobs->result_json(end.id))
-        tell_waiters(self, end.id, *stored);
-    return;
-  }
-  if (!entry.askable && !waiters.contains(end.id))
-    return;
-  auto document = with.encode(*end.result);
-  tell_waiters(self, end.id, document);
-  if (!entry.askable)
-    return;
   entry.status.state = end.state;
+  if (waiting != waiters.end())
+    tell_waiters(self, end.id, document, end.state);
+  if (read) {
+    if (entry.durable)
+      document = ended_document(end.id).value_or(std::string{});
+    finish_readers(self, end.id, document, entry.durable && is_batch);
+  }
+  if (entry.durable || !entry.askable)
+    return;
   entry.status.ended_us = now_us();
   if (end.result->error)
     entry.status.error = end.result->error->message;
@@ -200,9 +239,12 @@ void ledger_state::forget(ledger_actor::pointer self, const job_end& end) {
 }
 
 void ledger_state::tell_waiters(ledger_actor::pointer self, const job_id& id,
-                                const std::string& document) {
-  if (const auto node = waiters.extract(id); !node.empty())
-    for (const auto& one : node.mapped())
+                                const std::string& document, job_state state) {
+  const auto node = waiters.extract(id);
+  for (const auto& one : node.mapped())
+    if (one.wants_state)
+      tell_state(self, one.who, id, state);
+    else
       answer(self, one, document);
 }
 
@@ -229,21 +271,13 @@ void ledger_state::drop_kept(const job_id& id) {
 
 void ledger_state::tick(ledger_actor::pointer self) {
   const auto now = with.time->mono();
-  if (!sick.empty())
+  watch_disk(self);
+  if (!sick.empty() && !disk_failed)
     (void)with.jobs->resume();
   if (!facts->empty() || !sick.empty() || unsynced_tokens > 0)
     commit(self);
-  for (const auto& id : backlog.wake(now_us()))
-    if (const auto found = open.find(id); found != open.end())
-      found->second.status.state = job_state::queued;
-  for (const auto& id : backlog.take_expired(now_us())) {
-    auto why = deadline_passed("the deadline passed while the job waited");
-    if (auto node = hot.extract(id))
-      self->send(others->responder, failed_atom_v, id, std::move(why),
-                 std::move(node.mapped().trace));
-    else
-      end_unstarted(self, id, std::move(why));
-  }
+  wake();
+  expire(self);
   while (!kept_order.empty()) {
     const auto oldest = kept.find(kept_order.front());
     if (oldest != kept.end() && oldest->second.until > now)
@@ -255,10 +289,19 @@ void ledger_state::tick(ledger_actor::pointer self) {
     std::erase_if(list, [&](const waiter& one) {
       if (one.until > now)
         return false;
-      status(self, one.who);
+      if (!one.wants_state)
+        status(self, one.who);
+      else if (const auto known = find(one.who, one.who.jobs.front()))
+        tell_state(self, one.who, known->id, known->state);
       return true;
     });
   std::erase_if(waiters, [](const auto& item) { return item.second.empty(); });
+  tell_progress(self);
+  retain();
+  release(self);
+}
+
+void ledger_state::retain() {
   if (facts->empty() && sick.empty()) {
     (void)with.jobs->remove_expired(now_us(), retention_at_once);
     if (config && with.jobs->totals().bytes > config->limits.result_bytes)
@@ -267,10 +310,30 @@ void ledger_state::tick(ledger_actor::pointer self) {
   const auto totals = with.jobs->totals();
   with.counters->set_journal_size(static_cast<double>(totals.jobs),
                                   static_cast<double>(totals.bytes));
-  release(self);
+}
+
+/// New jobs are refused before the disk is full, so that those that are here can end.
+void ledger_state::watch_disk(ledger_actor::pointer self) {
+  const auto now = with.time->mono();
+  if (!config || now - disk_asked < disk_interval)
+    return;
+  disk_asked = now;
+  const auto free = with.jobs->free_disk_bytes();
+  const bool low = free && *free < config->limits.disk_reserve_bytes;
+  if (low == std::exchange(disk_low, low))
+    return;
+  if (!low)
+    return log::info("the journal's disk has room again: durable jobs are accepted");
+  const auto text =
+      fmt::format("the journal's disk has {} MiB left, less than limits.disk_reserve", *free >> 20);
+  log::warn("{}: new durable jobs are refused until there is more", text);
+  self->send(others->outbox,
+             event{"alert", nlohmann::json{{"what", "disk"}, {"msg", text}}.dump()});
 }
 
 void ledger_state::close(ledger_actor::pointer self) {
+  if (disk_failed)
+    return;
   for (const auto& [id, entry] : open)
     if (entry.durable && entry.status.state == job_state::running)
       (void)facts->set_state(id, job_state::queued);
@@ -279,7 +342,7 @@ void ledger_state::close(ledger_actor::pointer self) {
 }
 
 std::uint64_t ledger_state::in_pipeline() const {
-  std::uint64_t n = under_way + pending.ended.size() + pending.admitted.size() + late.size();
+  std::uint64_t n = under_way + pending.ended.size() + pending.admitted.size();
   for (const auto& [id, entry] : open)
     n += !entry.durable && entry.status.children == 0;
   return n;
@@ -315,6 +378,17 @@ ledger_actor::behavior_type ledger(ledger_actor::stateful_pointer<ledger_state> 
       [self](result_atom, const query& what) { self->state.result(self, what); },
       [self](list_atom, const query& what) { self->state.list(self, what); },
       [self](ack_atom, const query& what) { self->state.acknowledge(self, what); },
+      [self](attach_atom, const query& what) { self->state.attach(self, what); },
+      [self](detach_atom, const query& what) { self->state.detach(self, what); },
+      [self](credit_atom, const query& what) { self->state.more_credit(self, what); },
+      [self](manage_atom, const std::string& order, const query& what) {
+        self->state.manage(self, order, what);
+      },
+      [self](redrawn_atom, const job_id& id, std::uint64_t seed, std::uint32_t retries) {
+        self->state.redrawn(self, id, seed, retries);
+      },
+      [self](seen_atom, const job_id& id) { self->state.seen(self, id); },
+      [self](park_atom) { self->state.park(self); },
       [self](commit_atom) { self->state.commit(self); },
       [self](tick_atom) {
         self->state.tick(self);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <utility>
 
 // What clients ask of jobs: status, result, list, cancel, ack. Another principal's job does not
@@ -16,6 +17,8 @@ namespace bitnetd::actors {
 namespace {
 
 constexpr std::uint32_t most_listed = 500;
+constexpr std::size_t most_item_bytes = 48u << 20; // of one result: clients take frames of 64 MiB
+constexpr std::chrono::seconds cancel_patience{5}; // then the state by then is the answer
 
 bool wanted(const query& what, job_state state) {
   return what.states.empty() || std::ranges::find(what.states, state) != what.states.end();
@@ -40,6 +43,25 @@ void ledger_state::tell_error(ledger_actor::pointer self, const query& who, fail
   self->send(others->outbox, std::move(out));
 }
 
+void ledger_state::tell_state(ledger_actor::pointer self, const query& who, const job_id& id,
+                              job_state state) {
+  tell(self, who, "ok", nlohmann::json{{"job", id.text()}, {"state", store::name(state)}}.dump());
+}
+
+/// The status of a job that is not in memory.
+job_status ledger_state::known(const store::job_record& row) const {
+  auto out = status_of(row);
+  if (row.is_batch) {
+    if (const auto counts = with.jobs->count_completed(row.id)) {
+      out.children_done = counts->done;
+      out.children_failed = counts->failed;
+    }
+  } else if (!is_terminal(row.state)) {
+    out.state = row.not_before_us > now_us() ? job_state::scheduled : job_state::queued;
+  }
+  return out;
+}
+
 std::optional<job_status> ledger_state::find(const query& who, const job_id& id) const {
   const auto mine = [&who](const std::string& principal) {
     return who.admin || principal == who.principal;
@@ -52,7 +74,52 @@ std::optional<job_status> ledger_state::find(const query& who, const job_id& id)
   const auto row = with.jobs->find(id);
   if (!row || !mine(row->principal))
     return std::nullopt;
-  return status_of(*row);
+  return known(*row);
+}
+
+std::string ledger_state::with_items(const job_id& batch, std::string frame) const {
+  auto parsed = nlohmann::json::parse(frame, nullptr, false);
+  if (!parsed.is_object())
+    return frame;
+  std::map<std::uint32_t, job_id> children_by_index;
+  std::uint32_t done = 0;
+  for (std::uint32_t from = 0;;) {
+    const auto items = with.jobs->completed(batch, from);
+    if (!items || items->empty())
+      break;
+    for (const auto& item : *items) {
+      children_by_index.insert_or_assign(item.index, item.child);
+      done += item.state == job_state::done;
+    }
+    from = items->back().number + 1;
+  }
+  const auto total = children_by_index.size();
+  parsed["children"] = {{"total", total}, {"done", done}, {"failed", total - done}};
+  frame = parsed.dump();
+  // The stored documents are put together as they are: nothing is parsed.
+  std::string list;
+  for (const auto& [index, id] : children_by_index) {
+    const auto stored = with.jobs->result_json(id);
+    list += list.empty() ? "" : ",";
+    if (stored)
+      list += *stored;
+    else if (const auto row = with.jobs->find(id))
+      list += to_json(status_of(*row)).dump();
+    else
+      list += "{}";
+    if (list.size() > most_item_bytes)
+      return frame;
+  }
+  frame.back() = ',';
+  return frame + "\"items\":[" + list + "]}";
+}
+
+std::optional<std::string> ledger_state::stored_result(const job_id& id) const {
+  auto stored = with.jobs->result_json(id);
+  const auto row = with.jobs->find(id);
+  if (!stored || !row)
+    return std::nullopt;
+  return row->is_batch ? with_items(id, std::move(*stored)) : std::move(*stored);
 }
 
 void ledger_state::status(ledger_actor::pointer self, const query& what) {
@@ -84,7 +151,7 @@ void ledger_state::result(ledger_actor::pointer self, const query& what) {
   }
   if (const auto held = kept.find(id); held != kept.end())
     return tell(self, what, "result", held->second.document);
-  const auto stored = with.jobs->result_json(id);
+  const auto stored = stored_result(id);
   if (!stored)
     return tell_error(self, what, no_job());
   tell(self, what, "result", *stored);
@@ -114,9 +181,9 @@ nlohmann::json ledger_state::list_children(const query& what, nlohmann::json& jo
     return nullptr;
   for (const auto& row : *rows) {
     const auto live = open.find(row.id);
-    const auto known = live == open.end() ? status_of(row) : live->second.status;
-    if (wanted(what, known.state))
-      jobs.push_back(to_json(known));
+    const auto status = live == open.end() ? known(row) : live->second.status;
+    if (wanted(what, status.state))
+      jobs.push_back(to_json(status));
   }
   return rows->size() == limit ? nlohmann::json(std::to_string(rows->back().index + 1)) : nullptr;
 }
@@ -147,9 +214,9 @@ nlohmann::json ledger_state::list_all(const query& what, nlohmann::json& jobs) c
     return nullptr;
   for (const auto& row : rows->jobs) {
     const auto live = open.find(row.id);
-    const auto known = live == open.end() ? status_of(row) : live->second.status;
-    if (wanted(what, known.state))
-      jobs.push_back(to_json(known));
+    const auto status = live == open.end() ? known(row) : live->second.status;
+    if (wanted(what, status.state))
+      jobs.push_back(to_json(status));
   }
   return rows->next ? nlohmann::json(rows->next->text()) : nullptr;
 }
@@ -168,13 +235,43 @@ void ledger_state::list(ledger_actor::pointer self, const query& what) {
 // ------------------------------------------------------------------ cancel, ack
 
 void ledger_state::cancel_one(ledger_actor::pointer self, const job_id& id) {
-  open.at(id).cancel_asked = true;
-  if (!backlog.remove(id))
-    self->send(others->cache, cancel_atom_v, id);
+  const bool on_disk_only = !open.contains(id);
+  auto* entry = load(id);
+  if (entry == nullptr)
+    return;
+  entry->cancel_asked = true;
+  if (entry->durable)
+    (void)backlog.remove(order_of(entry->status));
+  if (on_disk_only)
+    end_unstarted(self, id, cancelled());
   else if (auto node = hot.extract(id))
     self->send(others->responder, failed_atom_v, id, cancelled(), std::move(node.mapped().trace));
   else
-    end_unstarted(self, id, cancelled()); // it waits on disk only
+    self->send(others->cache, cancel_atom_v, id);
+}
+
+void ledger_state::cancel_batch(ledger_actor::pointer self, const job_id& id) {
+  if (const auto live = children.find(id); live != children.end()) {
+    for (const auto& child : std::vector<job_id>{live->second})
+      if (open.contains(child))
+        cancel_one(self, child);
+    return;
+  }
+  if (auto& batch = open.at(id); std::exchange(batch.more, false)) { // its last part never comes
+    (void)facts->grow(id, 0, false);
+    pending.needs_sync = true;
+    schedule_commit(self);
+    self->send(others->responder, grow_atom_v, id, 0u, false);
+  }
+  for (std::uint32_t from = 0;;) {
+    const auto rows = with.jobs->children(id, from);
+    if (!rows || rows->empty())
+      return;
+    for (const auto& row : *rows)
+      if (!is_terminal(row.state))
+        cancel_one(self, row.id);
+    from = rows->back().index + 1;
+  }
 }
 
 void ledger_state::cancel(ledger_actor::pointer self, const query& what) {
@@ -182,17 +279,14 @@ void ledger_state::cancel(ledger_actor::pointer self, const query& what) {
   const auto known = find(what, id);
   if (!known) // a front that gave up on a client asks without waiting for an answer
     return tell_error(self, what, no_job());
-  const auto state = known->state;
-  if (!is_terminal(state)) {
-    if (const auto batch = children.find(id); batch != children.end()) {
-      for (const auto& child : std::vector<job_id>{batch->second})
-        if (open.contains(child))
-          cancel_one(self, child);
-    } else {
-      cancel_one(self, id);
-    }
-  }
-  tell(self, what, "ok", nlohmann::json{{"job", id.text()}, {"state", store::name(state)}}.dump());
+  if (is_terminal(known->state))
+    return tell_state(self, what, id, known->state);
+  if (!what.reply_to.peer.empty())
+    waiters[id].push_back({what, with.time->mono() + cancel_patience, 0, 0, true});
+  if (known->children > 0)
+    cancel_batch(self, id);
+  else
+    cancel_one(self, id);
 }
 
 void ledger_state::acknowledge(ledger_actor::pointer self, const query& what) {
@@ -211,8 +305,7 @@ void ledger_state::acknowledge(ledger_actor::pointer self, const query& what) {
     if (!sick.empty())
       return tell_error(self, what, disk("the journal cannot be written: " + sick));
   }
-  tell(self, what, "ok",
-       nlohmann::json{{"job", id.text()}, {"state", store::name(known->state)}}.dump());
+  tell_state(self, what, id, known->state);
 }
 
 } // namespace bitnetd::actors

@@ -84,6 +84,10 @@ struct request {
   std::string model;         ///< empty: the first chat (or embedding) model
   std::vector<prompt> items; ///< one, or many when `is_batch`
   bool is_batch = false;
+  std::optional<job_id> part_of; ///< these items are added to this batch
+  std::uint32_t part = 0;        ///< number of this part
+  bool more = false;             ///< another part follows
+  bool counted = true;           ///< the front counts it for the principal until its reply
   requested_params params;
   reply_mode mode = reply_mode::job;
   bool wait_result = false; ///< mode job: the result follows on this connection
@@ -182,6 +186,13 @@ struct failure {
   std::optional<std::int64_t> retry_after_ms;
 };
 
+/// What a job had drawn before the daemon was started again.
+struct earlier_output {
+  std::vector<engine::token_id> tokens;
+  std::string text;
+  std::uint32_t retries = 0; ///< of failed quality checks
+};
+
 /// A job on its way. Handed from actor to actor; whoever holds it answers for it.
 struct job {
   job_id id;
@@ -192,12 +203,14 @@ struct job {
   bool is_parent = false;       ///< stands for a whole batch: never computed itself
   traits_ptr how;
   std::vector<trace_entry> trace;
-  cache_info cache;                       ///< what the cache found, or why it was passed by
-  std::uint32_t attempt = 1;              ///< raised by a restart of the daemon
-  bool recovered = false;                 ///< came from the journal: its route is gone
-  double eta_ms = 0;                      ///< predicted end, seen from acceptance
+  cache_info cache;          ///< what the cache found, or why it was passed by
+  std::uint32_t attempt = 1; ///< raised by a restart of the daemon
+  bool recovered = false;    ///< came from the journal: its route is gone
+  std::shared_ptr<const earlier_output> made = {}; ///< it goes on after this
+  double eta_ms = 0;                               ///< predicted end, seen from acceptance
   std::optional<failure> refused;         ///< an item of a batch that cannot run: it ends with this
   std::vector<std::uint32_t> ended_items; ///< of a recovered batch: items that have their result
+  bool more_follows = false;              ///< of a batch: further parts are expected
 
   [[nodiscard]] const prompt& words() const { return what->items[item]; }
 };
@@ -306,6 +319,7 @@ struct reply_accepted {
   job_id job;
   bool durable = false, fsync = false, duplicate = false;
   std::uint32_t children = 0;
+  std::optional<std::uint32_t> part; ///< of a batch in parts
   std::optional<double> eta_ms;
   std::optional<std::uint64_t> position;
 };
@@ -386,6 +400,8 @@ struct query {
   milliseconds wait{0}; ///< of result
   std::uint64_t offset = 0;
   std::uint32_t credit = 0;
+  bool progress = false; ///< of attach
+  bool in_order = false; ///< of attach: items of a batch in the order of the input
 };
 
 /// An administrator's message: reload, drain, undrain, profile, stats, metrics, models.

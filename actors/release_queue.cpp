@@ -1,63 +1,60 @@
 // SPDX-License-Identifier: MIT
 #include "actors/release_queue.h"
 
+#include <iterator>
 #include <limits>
 
 namespace bitnetd::actors {
 
-release_queue::order_key release_queue::key_of(const entry& job) noexcept {
-  const auto due = job.deadline_us > 0 ? job.deadline_us : std::numeric_limits<std::int64_t>::max();
-  return {job.cls, due, job.id};
+namespace {
+
+constexpr auto no_deadline = std::numeric_limits<std::int64_t>::max(); // sorts last, as on disk
+
+} // namespace
+
+release_queue::order_key release_queue::key_of(const store::open_job& job) {
+  return {job.cls, job.deadline_us > 0 ? job.deadline_us : no_deadline, job.principal, job.id};
 }
 
-void release_queue::push(const entry& job, std::int64_t now_us) {
-  jobs_.insert_or_assign(job.id, job);
-  if (job.not_before_us > now_us)
-    sleeping_.emplace(job.not_before_us, job.id);
-  else
-    ready_.insert(key_of(job));
-  if (job.deadline_us > 0)
-    deadlines_.emplace(job.deadline_us, job.id);
+store::open_job release_queue::job_of(const order_key& key) {
+  store::open_job out;
+  out.cls = std::get<0>(key);
+  out.deadline_us = std::get<1>(key) == no_deadline ? 0 : std::get<1>(key);
+  out.principal = std::get<2>(key);
+  out.id = std::get<3>(key);
+  return out;
 }
 
-bool release_queue::remove(const store::job_id& id) {
-  const auto found = jobs_.find(id);
-  if (found == jobs_.end())
-    return false;
-  const auto& job = found->second;
-  ready_.erase(key_of(job));
-  sleeping_.erase({job.not_before_us, id});
-  deadlines_.erase({job.deadline_us, id});
-  jobs_.erase(found);
-  return true;
+void release_queue::push(const store::open_job& job) {
+  if (!complete_ && (!edge_ || key_of(*edge_) < key_of(job)))
+    return;
+  window_.insert(key_of(job));
+  if (window_.size() <= most_)
+    return;
+  // The last one goes back to the disk, and the edge before it.
+  window_.erase(std::prev(window_.end()));
+  edge_ = job_of(*std::prev(window_.end()));
+  complete_ = false;
 }
+
+bool release_queue::remove(const store::open_job& job) { return window_.erase(key_of(job)) > 0; }
 
 std::optional<store::job_id> release_queue::pop() {
-  if (ready_.empty())
+  if (window_.empty())
     return std::nullopt;
-  const auto id = std::get<store::job_id>(*ready_.begin());
-  remove(id);
+  const auto id = std::get<store::job_id>(*window_.begin());
+  window_.erase(window_.begin());
   return id;
 }
 
-std::vector<store::job_id> release_queue::wake(std::int64_t now_us) {
-  std::vector<store::job_id> out;
-  while (!sleeping_.empty() && sleeping_.begin()->first <= now_us) {
-    const auto id = sleeping_.begin()->second;
-    sleeping_.erase(sleeping_.begin());
-    ready_.insert(key_of(jobs_.at(id)));
-    out.push_back(id);
-  }
-  return out;
-}
-
-std::vector<store::job_id> release_queue::take_expired(std::int64_t now_us) {
-  std::vector<store::job_id> out;
-  while (!deadlines_.empty() && deadlines_.begin()->first <= now_us) {
-    out.push_back(deadlines_.begin()->second);
-    remove(out.back());
-  }
-  return out;
+void release_queue::fill(std::span<const store::open_job> page, bool last,
+                         const std::function<bool(const store::open_job&)>& may_start) {
+  for (const auto& job : page)
+    if (may_start(job))
+      window_.insert(key_of(job));
+  if (!page.empty())
+    edge_ = page.back();
+  complete_ = last;
 }
 
 } // namespace bitnetd::actors

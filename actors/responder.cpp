@@ -28,6 +28,7 @@ batch_assembly assembly_of(job parent) {
     out.results.at(index) = std::move(stored);
     ++out.ended;
   }
+  out.more = parent.what->more || parent.more_follows;
   out.what = std::move(parent);
   return out;
 }
@@ -40,7 +41,7 @@ void responder_state::begin(responder_actor::pointer self, job what) {
   const auto id = what.id;
   if (what.is_parent) {
     const auto& batch = batches.insert_or_assign(id, assembly_of(std::move(what))).first->second;
-    if (batch.ended == batch.results.size()) // the daemon ended between the last item and the batch
+    if (batch.complete()) // the daemon ended between the last item and the batch
       end_batch(self, id);
     return;
   }
@@ -114,11 +115,12 @@ void responder_state::written(responder_actor::pointer self, const job_id& id) {
 void responder_state::more_credit(responder_actor::pointer self, const query& more) {
   for (const auto& id : more.jobs) {
     const auto found = open.find(id);
-    if (found == open.end() || found->second.what().what->principal != more.principal)
+    if (found == open.end() || !found->second.streams_to(more.reply_to))
       continue;
     found->second.add_credit(more.credit);
     send_delta(self, found->second);
   }
+  self->send(others->ledger, credit_atom_v, more); // whoever is attached
 }
 
 void responder_state::recall(responder_actor::pointer self, const std::vector<job_id>& ids) {
@@ -195,6 +197,9 @@ void responder_state::retry(responder_actor::pointer self, assembly& again,
       trace_line("combination", again.what(), now, now,
                  fmt::format("checks failed: {}; again with seed {}", fmt::join(failed, ", "),
                              again.what().how->sampling.seed)));
+  if (again.what().what->durable) // before anything of the new attempt can come
+    self->send(others->ledger, redrawn_atom_v, again.what().id, again.what().how->sampling.seed,
+               again.retries());
   self->send(others->batcher, compute_atom_v, again.what());
 }
 
@@ -295,9 +300,29 @@ void responder_state::collect(responder_actor::pointer self, const job& child, r
   auto& batch = found->second;
   if (child.index >= batch.results.size() || batch.results[child.index])
     return;
+  if (child.what->durable) { // the journal has it: here it only counts
+    auto counted = std::make_shared<reply_result>(*result);
+    counted->what = nullptr;
+    counted->trace.clear();
+    counted->meta.clear();
+    result = std::move(counted);
+  }
   batch.results[child.index] = std::move(result);
-  if (++batch.ended == batch.results.size())
+  ++batch.ended;
+  if (batch.complete())
     end_batch(self, *child.parent);
+}
+
+void responder_state::grow(responder_actor::pointer self, const job_id& id, std::uint32_t n_items,
+                           bool more) {
+  const auto found = batches.find(id);
+  if (found == batches.end())
+    return;
+  auto& batch = found->second;
+  batch.results.resize(batch.results.size() + n_items);
+  batch.more = more;
+  if (batch.complete())
+    end_batch(self, id);
 }
 
 void responder_state::end_batch(responder_actor::pointer self, const job_id& id) {
@@ -349,6 +374,14 @@ responder_actor::behavior_type responder(responder_actor::stateful_pointer<respo
       [self](const finished& end) { self->state.finish(self, end); },
       [self](recall_atom, const std::vector<job_id>& ids) { self->state.recall(self, ids); },
       [self](cancel_atom, const job_id& id) { self->state.cancel(self, id); },
+      [self](grow_atom, const job_id& id, std::uint32_t n_items, bool more) {
+        self->state.grow(self, id, n_items, more);
+      },
+      [self](seen_atom, const job_id& id) {
+        if (const auto found = self->state.open.find(id); found != self->state.open.end())
+          found->second.seen();
+        self->send(self->state.others->ledger, seen_atom_v, id);
+      },
       [self](lost_atom, const job_id& id) { self->state.open.erase(id); },
       [self](credit_atom, const query& more) { self->state.more_credit(self, more); },
       [self](written_atom, const job_id& id) { self->state.written(self, id); },

@@ -31,6 +31,7 @@ struct responder_state {
             std::vector<trace_entry> trace);
   void cancel(responder_actor::pointer self, const job_id& id);
   void written(responder_actor::pointer self, const job_id& id);
+  void grow(responder_actor::pointer self, const job_id& id, std::uint32_t n_items, bool more);
   void more_credit(responder_actor::pointer self, const query& more);
   void recall(responder_actor::pointer self, const std::vector<job_id>& ids);
   void check_deadlines(responder_actor::pointer self);

@@ -91,7 +91,9 @@ void supervisor_state::connect(supervisor_actor::pointer self) {
 }
 
 void supervisor_state::open_doors(supervisor_actor::pointer self) {
-  self->send(members->ledger, connect_atom_v, members);    // begins to run the backlog
+  self->send(members->ledger, connect_atom_v, members); // begins to run the backlog
+  if (!parts.lost.empty())
+    self->send(parts.options.door, lost_atom_v, parts.lost);
   self->send(parts.options.door, connect_atom_v, members); // lets clients in
 }
 
@@ -101,13 +103,10 @@ void supervisor_state::down(supervisor_actor::pointer self, const caf::down_msg&
   auto next = *members;
   const auto lost = std::ranges::find_if(
       next.workers, [&](const auto& w) { return w && w.address() == what.source; });
-  if (lost == next.workers.end()) {
+  if (lost == next.workers.end())
     // State that nobody else has is gone: start over. The journal has every durable job.
-    log::critical("an actor of the pipeline ended ({}): the daemon restarts",
-                  self->system().render(what.reason));
-    failed = true;
-    return;
-  }
+    return fail(self, fmt::format("an actor of the pipeline ended ({})",
+                                  self->system().render(what.reason)));
   const auto index = static_cast<std::uint32_t>(lost - next.workers.begin());
   const auto now = parts.options.time->mono();
   std::erase_if(restarts, [&](mono_time t) { return now - t > restart_window; });
@@ -115,12 +114,9 @@ void supervisor_state::down(supervisor_actor::pointer self, const caf::down_msg&
   parts.counters->worker_lost();
   self->send(parts.options.outbox,
              event{"alert", nlohmann::json{{"what", "worker"}, {"worker", index}}.dump()});
-  if (restarts.size() > max_restarts) {
-    log::critical("worker {} ended again, {} restarts in a minute: the daemon restarts", index,
-                  restarts.size());
-    failed = true;
-    return;
-  }
+  if (restarts.size() > max_restarts)
+    return fail(self, fmt::format("worker {} ended again, {} restarts in a minute", index,
+                                  restarts.size()));
   *lost = spawn_worker(self, index);
   const auto fresh = *lost;
   members = std::make_shared<const peers>(std::move(next));
@@ -132,10 +128,25 @@ void supervisor_state::down(supervisor_actor::pointer self, const caf::down_msg&
 
 // ------------------------------------------------------------------ drain, stop, health
 
+/// The daemon cannot go on: everyone ends, and with the supervisor the process, with a failure.
+/// Who runs it as a service has it started again.
+void supervisor_state::fail(supervisor_actor::pointer self, const std::string& why) {
+  if (std::exchange(failed, true))
+    return;
+  log::critical("{}: the daemon ends", why);
+  end_all(self);
+}
+
 void supervisor_state::drain(supervisor_actor::pointer self, bool on) {
+  if (stopping && !on)
+    return; // too late
   draining = on;
   log::info("{}", on ? "draining: no new jobs are accepted" : "accepting jobs again");
+  self->send(parts.options.door, drain_atom_v, on); // before anybody is told
   self->send(members->analyzer, drain_atom_v, on);
+  park_at.reset();
+  if (!on)
+    self->send(members->ledger, drain_atom_v, false); // what was put back goes on
 }
 
 void supervisor_state::stop(supervisor_actor::pointer self, std::uint32_t limit_s) {
@@ -169,6 +180,11 @@ void supervisor_state::tick(supervisor_actor::pointer self) {
   }
   if (std::erase_if(retiring, [](const auto& model) { return model.expired(); }) > 0)
     send_models(self); // the workers may let go of them, too
+  if (park_at && now >= *park_at) {
+    park_at.reset();
+    log::info("the drain's limit has passed: jobs that run are put back");
+    self->send(members->ledger, park_atom_v);
+  }
   if (!stopping)
     return;
   if (now >= stop_at)
@@ -233,7 +249,8 @@ caf::result<health> supervisor_state::check(supervisor_actor::pointer self) {
     out.alive = all && !failed;
     out.draining = draining;
     out.open_jobs = open;
-    out.line = fmt::format("{}; {} jobs open; profile {}", draining ? "draining" : "ready", open,
+    const auto* state = draining ? "draining" : parts.lost.empty() ? "ready" : "degraded";
+    out.line = fmt::format("{}; {} jobs open; profile {}", state, open,
                            parts.options.settings->current()->profile.name);
     promise.deliver(std::move(out));
   });
@@ -257,6 +274,7 @@ supervisor(supervisor_actor::stateful_pointer<supervisor_state> self, supervisor
       [self](cost_atom, const hash128& model, const cost_curve_ptr& curve) {
         self->state.cost_came(self, model, curve);
       },
+      [self](failed_atom, const std::string& why) { self->state.fail(self, why); },
       [self](changed_atom) {
         auto& now = self->state;
         now.reload(self, now.parts.options.settings->reload());

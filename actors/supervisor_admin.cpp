@@ -80,6 +80,8 @@ void supervisor_state::administer(supervisor_actor::pointer self, const admin_re
     tell_profile(self, what);
   } else if (what.type == "drain" || what.type == "undrain") {
     drain(self, what.type == "drain");
+    if (draining && what.timeout)
+      park_at = parts.options.time->mono() + *what.timeout;
     tell_drained(self, what);
   } else if (what.type == "models") {
     tell(self, what, "models", describe_models(parts.models));
@@ -124,13 +126,17 @@ void supervisor_state::gather_stats(supervisor_actor::pointer self, const admin_
   const auto config = parts.options.settings->current();
   const auto up = parts.options.time->mono() - started;
   auto all = std::make_shared<gathering>();
-  all->out = {{"state", draining ? "draining" : "ready"},
+  all->out = {{"state", draining             ? "draining"
+                        : parts.lost.empty() ? "ready"
+                                             : "degraded"},
               {"uptime_s", std::chrono::duration_cast<seconds>(up).count()},
               {"profile", config->profile.name},
               {"config_version", config->version},
               {"isa", parts.kernels->name},
               {"metrics", nlohmann::json::parse(parts.counters->json())},
               {"workers", nlohmann::json::array()}};
+  if (!parts.lost.empty())
+    all->out["lost"] = parts.lost;
   const auto part = [this, self, what, all](std::string key) {
     ++all->waiting;
     return [this, self, what, all, key](std::string text) {

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "engine/errors.h"
 #include "engine/kernels/kernel_table.h"
+#include "store/jobs_salvage.h"
 
 #include <caf/scoped_actor.hpp>
 
@@ -45,16 +46,25 @@ open_answers(const conf::config& config, const std::shared_ptr<const store::reso
   }
 }
 
-std::shared_ptr<store::jobs_db> open_jobs(const conf::config& config,
-                                          const std::shared_ptr<const store::resources>& shared) {
+/// Opens the journal; what was lost of it, in one line, goes into `parts`.
+void open_jobs(supervisor_parts& parts, const conf::config& config,
+               const std::shared_ptr<const store::resources>& shared) {
   store::jobs_options options;
   options.shared = shared;
-  auto out = std::make_shared<store::jobs_db>(config.state_directory / "jobs", options);
-  if (const auto& loss = out->loss_at_open())
-    log::error("journal: {} writes that had been synced are missing ({} accepted jobs before, {} "
-               "found)",
-               loss->lost_writes, loss->accepted_before, loss->accepted_found);
-  return out;
+  auto opened = store::open_or_salvage(config.state_directory / "jobs", options);
+  parts.jobs = std::move(opened.jobs);
+  if (const auto& report = opened.salvaged) {
+    parts.lost = fmt::format("the journal was damaged: {} jobs were saved, {} facts and {} jobs "
+                             "without a name are lost; listed in {}, kept as {}",
+                             report->jobs_saved, report->lost.size(), report->jobs_unknown,
+                             report->list.string(), report->kept.string());
+  } else if (const auto& loss = parts.jobs->loss_at_open()) {
+    parts.lost = fmt::format("the journal lost its end: {} writes that had been synced are missing "
+                             "({} accepted jobs before, {} found)",
+                             loss->lost_writes, loss->accepted_before, loss->accepted_found);
+  }
+  if (!parts.lost.empty())
+    log::error("{}", parts.lost);
 }
 
 } // namespace
@@ -93,7 +103,7 @@ supervisor_actor spawn_supervisor(caf::actor_system& system, supervisor_options 
     throw engine::load_error("hardware.isa: this CPU lacks " + config->hardware.isa +
                              "; use auto or scalar");
   const auto shared = std::make_shared<const store::resources>();
-  parts.jobs = open_jobs(*config, shared);
+  open_jobs(parts, *config, shared);
   parts.answers = open_answers(*config, shared);
   parts.models = load_models(config->models, parts.nodes, *parts.kernels,
                              std::make_shared<const std::vector<model_handle>>());

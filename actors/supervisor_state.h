@@ -13,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct supervisor_parts {
   std::vector<engine::node_description> nodes;
   const engine::kernel_table* kernels = nullptr;
   std::shared_ptr<store::jobs_db> jobs;
+  std::string lost; ///< of the journal, found when it was opened; empty: nothing
   std::shared_ptr<store::answers_db> answers; ///< nullptr: could not be opened
   model_set models;
   std::map<hash128, cost_curve_ptr> curves;
@@ -49,6 +51,7 @@ struct supervisor_state {
   mono_time started{}, stop_at{}, last_metrics{};
   std::vector<mono_time> restarts;                         ///< of workers, lately
   std::vector<std::weak_ptr<const served_model>> retiring; ///< not served; jobs may still need them
+  std::optional<mono_time> park_at;                        ///< when a drain puts running jobs back
   bool draining = false, stopping = false, failed = false, loading = false;
 
   void spawn_all(supervisor_actor::pointer self);
@@ -56,6 +59,7 @@ struct supervisor_state {
   void reload(supervisor_actor::pointer self, const conf::reload_report& report);
   void models_came(supervisor_actor::pointer self, const loaded_models& loaded);
   void cost_came(supervisor_actor::pointer self, const hash128& model, const cost_curve_ptr& curve);
+  void fail(supervisor_actor::pointer self, const std::string& why);
   void administer(supervisor_actor::pointer self, const admin_request& what);
   void stop(supervisor_actor::pointer self, std::uint32_t limit_s);
   void tick(supervisor_actor::pointer self);

@@ -65,6 +65,8 @@ struct limits_config {
   seconds result_retention{24 * 3600}; ///< of durable jobs
   seconds drain_timeout{30};
   std::uint64_t result_bytes = 4ull << 30; ///< stored jobs and results
+  /// Less room on the journal's disk: no new durable jobs.
+  std::uint64_t disk_reserve_bytes = 64ull << 20;
 };
 
 enum class cache_mode { off, exact, shadow, on };

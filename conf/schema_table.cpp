@@ -140,8 +140,11 @@ constexpr std::array main_keys{
     row("limits.drain_timeout", duration, job, {"s", 1, hour},
         "how long a stop waits for running jobs", limit_field<&limits_config::drain_timeout>),
     row("limits.result_bytes", size, job, {"bytes", MiB, 1024 * TiB},
-        "stored jobs and results; above it new durable jobs are refused",
+        "stored jobs and results; above it the oldest ended ones go, then new ones are refused",
         limit_field<&limits_config::result_bytes>),
+    row("limits.disk_reserve", size, job, {"bytes", 0, 1024 * TiB},
+        "below this much room on the journal's disk new durable jobs are refused",
+        limit_field<&limits_config::disk_reserve_bytes>),
 
     row("cache.max_bytes", size, step, {"bytes", 64 * KiB, 1024 * TiB},
         "stored answers; above it the least useful go",

@@ -14,9 +14,6 @@ namespace bitnetd::daemon {
 
 class front_loop;
 
-/// How the daemon is, as `welcome` and `pong` tell it.
-enum class front_state { starting, ready, draining };
-
 struct front_options {
   conf::config_ptr config; ///< sockets, runtime directory, and the first limits
   std::string version;     ///< of the program

@@ -109,6 +109,14 @@ void front_loop::on_request(const origin& from, wire::request&& request, std::st
           on_submit(from, std::move(what), body);
         else if constexpr (std::is_same_v<kind, wire::credit>)
           caf::anon_send(actors_->responder, actors::credit_atom_v, to_query(what, from));
+        else if constexpr (std::is_same_v<kind, wire::attach>)
+          on_attach(from, what);
+        else if constexpr (std::is_same_v<kind, wire::detach>)
+          on_detach(from, what);
+        else if constexpr (std::is_same_v<kind, wire::dead_query> ||
+                           std::is_same_v<kind, wire::dead_order>)
+          caf::anon_send(actors_->ledger, actors::manage_atom_v, std::string(type),
+                         to_query(what, from));
         else if constexpr (std::is_same_v<kind, wire::status_query>)
           caf::anon_send(actors_->ledger, actors::status_atom_v, to_query(what, from));
         else if constexpr (std::is_same_v<kind, wire::result_query>)
@@ -168,6 +176,22 @@ void front_loop::on_submit(const origin& from, wire::submit&& what, std::string_
   caf::anon_send(actors_->analyzer, actors::submit_atom_v, std::move(request));
 }
 
+void front_loop::on_attach(const origin& from, const wire::attach& what) {
+  auto query = to_query(what, from);
+  open_request open;
+  open.principal = from.principal;
+  open.durable = true; // for `goodbye`: it can be attached to again
+  open.reads = query.jobs.front();
+  peers_.opened({from.reply_to.socket, from.reply_to.peer}, from.reply_to.tag, std::move(open));
+  caf::anon_send(actors_->ledger, actors::attach_atom_v, std::move(query));
+}
+
+void front_loop::on_detach(const origin& from, const wire::detach& what) {
+  auto query = to_query(what, from);
+  peers_.detached({from.reply_to.socket, from.reply_to.peer}, query.jobs.front());
+  caf::anon_send(actors_->ledger, actors::detach_atom_v, std::move(query));
+}
+
 void front_loop::on_admin(const origin& from, std::string_view type, const wire::request& request) {
   actors::admin_request out;
   out.reply_to = from.reply_to;
@@ -191,7 +215,7 @@ std::string_view front_loop::state_text() const noexcept {
   case front_state::ready:
     break;
   }
-  return "ready";
+  return damaged_ ? "degraded" : "ready";
 }
 
 } // namespace bitnetd::daemon

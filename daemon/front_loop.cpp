@@ -157,12 +157,21 @@ void front_loop::deliver(outbound&& reply) {
 }
 
 void front_loop::drop_peer(const peer_key& peer) {
-  for (const auto& [principal, job] : peers_.drop(peer)) {
+  const auto left = peers_.drop(peer);
+  if (!actors_)
+    return;
+  for (const auto& [principal, job] : left.cancelled) {
     actors::query cancel;
     cancel.principal = principal;
     cancel.jobs.push_back(job);
-    if (actors_)
-      caf::anon_send(actors_->analyzer, actors::cancel_atom_v, std::move(cancel));
+    caf::anon_send(actors_->analyzer, actors::cancel_atom_v, std::move(cancel));
+  }
+  for (const auto& job : left.detached) {
+    actors::query detach;
+    detach.reply_to.socket = peer.first;
+    detach.reply_to.peer = peer.second; // who it was; the answer finds nobody
+    detach.jobs.push_back(job);
+    caf::anon_send(actors_->ledger, actors::detach_atom_v, std::move(detach));
   }
 }
 

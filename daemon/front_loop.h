@@ -43,6 +43,8 @@ private:
   void handle(actors::event&& event);
   void handle(actors::peers_ptr&& peers);
   void handle(conf::config_ptr&& config);
+  void handle(front_state&& state) { state_ = state; }
+  void handle(journal_damaged&&) { damaged_ = true; }
   void handle(stop_front&&);
   void apply(const conf::config_ptr& config);
 
@@ -60,6 +62,8 @@ private:
   void on(const origin& from, const wire::hello& what);
   void on(const origin& from, const wire::ping& what);
   void on_submit(const origin& from, wire::submit&& what, std::string_view body);
+  void on_detach(const origin& from, const wire::detach& what);
+  void on_attach(const origin& from, const wire::attach& what);
   void on_admin(const origin& from, std::string_view type, const wire::request& request);
   [[nodiscard]] std::string_view state_text() const noexcept;
 
@@ -68,6 +72,7 @@ private:
   std::string epoch_;
   std::atomic<front_state> state_{front_state::starting};
   bool stopping_ = false;
+  bool damaged_ = false; ///< the journal lost something
 
   zmq::context_t context_;
   instance_lock lock_;

@@ -14,6 +14,9 @@
 
 namespace bitnetd::daemon {
 
+/// How the daemon is, as `welcome` and `pong` tell it.
+enum class front_state { starting, ready, draining };
+
 /// One message to one peer, as it goes out.
 struct outbound {
   actors::route to;
@@ -24,14 +27,21 @@ struct outbound {
   std::uint64_t release_bytes = 0;
 
   [[nodiscard]] bool is_delta() const noexcept { return type == "delta"; }
+  /// More follows under the same message id.
+  [[nodiscard]] bool is_partial() const noexcept {
+    return is_delta() || type == "item" || type == "progress" || type == "rewound";
+  }
 };
+
+/// The journal lost something before this start: `ready` is told as `degraded`.
+struct journal_damaged {};
 
 /// Ends the front's thread.
 struct stop_front {};
 
 /// What the pipeline tells the front.
-using front_message =
-    std::variant<outbound, actors::event, actors::peers_ptr, conf::config_ptr, stop_front>;
+using front_message = std::variant<outbound, actors::event, actors::peers_ptr, conf::config_ptr,
+                                   front_state, journal_damaged, stop_front>;
 
 /// The way from the actors to the front's thread: a queue and an eventfd that a poll can wait on.
 /// Any thread may push; it never waits for the front. Bounded by bytes: beyond the bound deltas and

@@ -4,6 +4,7 @@
 #include "daemon/replies.h"
 
 #include <caf/typed_event_based_actor.hpp>
+#include <nlohmann/json.hpp>
 
 #include <utility>
 
@@ -18,6 +19,14 @@ gate_actor::behavior_type outbox(gate_actor::pointer /*self*/,
       [queue](const actors::event& event) { queue->push(event); },
       [queue](actors::connect_atom, const actors::peers_ptr& peers) { queue->push(peers); },
       [queue](actors::configure_atom, const conf::config_ptr& config) { queue->push(config); },
+      [queue](actors::drain_atom, bool on) {
+        queue->push(on ? front_state::draining : front_state::ready);
+      },
+      [queue](actors::lost_atom, const std::string& why) {
+        queue->push(journal_damaged{});
+        queue->push(
+            actors::event{"alert", nlohmann::json{{"what", "journal"}, {"msg", why}}.dump()});
+      },
   };
 }
 

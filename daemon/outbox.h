@@ -14,7 +14,9 @@ namespace bitnetd::daemon {
 /// OUTBOX and DOOR in one actor: replies and events, who is there, what is configured.
 using gate_actor = caf::typed_actor<caf::reacts_to<actors::reply>, caf::reacts_to<actors::event>,
                                     caf::reacts_to<actors::connect_atom, actors::peers_ptr>,
-                                    caf::reacts_to<actors::configure_atom, conf::config_ptr>>;
+                                    caf::reacts_to<actors::configure_atom, conf::config_ptr>,
+                                    caf::reacts_to<actors::drain_atom, bool>,
+                                    caf::reacts_to<actors::lost_atom, std::string>>;
 
 /// Spawns the actor that writes replies as BN1 bodies into the front's queue. It never waits.
 [[nodiscard]] gate_actor spawn_outbox(caf::actor_system& system,

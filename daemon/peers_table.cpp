@@ -19,7 +19,7 @@ void peers_table::opened(const peer_key& key, const std::string& tag, open_reque
 }
 
 void peers_table::answered(const outbound& reply) {
-  if (reply.is_delta())
+  if (reply.is_partial())
     return;
   const peer_key key{reply.to.socket, reply.to.peer};
   const auto found = peers_.find(key);
@@ -33,6 +33,14 @@ void peers_table::answered(const outbound& reply) {
     return;
   }
   found->second.open.erase(request);
+  forget_if_idle(key);
+}
+
+void peers_table::detached(const peer_key& key, const actors::job_id& job) {
+  const auto found = peers_.find(key);
+  if (found == peers_.end())
+    return;
+  std::erase_if(found->second.open, [&](const auto& item) { return item.second.reads == job; });
   forget_if_idle(key);
 }
 
@@ -73,18 +81,21 @@ void peers_table::retry(const std::function<bool(const outbound&)>& send) {
   }
 }
 
-std::vector<std::pair<std::string, actors::job_id>> peers_table::drop(const peer_key& key) {
-  std::vector<std::pair<std::string, actors::job_id>> cancelled;
+orphans peers_table::drop(const peer_key& key) {
+  orphans out;
   const auto found = peers_.find(key);
   if (found == peers_.end())
-    return cancelled;
-  for (const auto& [tag, request] : found->second.open)
+    return out;
+  for (const auto& [tag, request] : found->second.open) {
     if (request.cancel_if_gone && request.job)
-      cancelled.emplace_back(request.principal, *request.job);
+      out.cancelled.emplace_back(request.principal, *request.job);
+    if (request.reads)
+      out.detached.push_back(*request.reads);
+  }
   all_bytes_ -= found->second.bytes;
   slow_.erase(key);
   peers_.erase(found);
-  return cancelled;
+  return out;
 }
 
 std::vector<std::pair<peer_key, bool>> peers_table::waiting() const {

@@ -22,7 +22,14 @@ struct open_request {
   bool ends_with_accept = false; ///< mode job without wait
   bool cancel_if_gone = false;
   bool durable = false;
-  std::optional<actors::job_id> job; ///< known from `accepted` on
+  std::optional<actors::job_id> job;   ///< known from `accepted` on
+  std::optional<actors::job_id> reads; ///< of attach: the job whose output is read
+};
+
+/// What a peer leaves behind when it goes.
+struct orphans {
+  std::vector<std::pair<std::string, actors::job_id>> cancelled; ///< principal, job
+  std::vector<actors::job_id> detached;
 };
 
 /// A connection: socket index and routing id.
@@ -43,6 +50,9 @@ public:
   /// A reply goes out: learns the job's id, forgets a request that it ends.
   void answered(const outbound& reply);
 
+  /// The peer reads this job no more: its attaches will not be answered.
+  void detached(const peer_key& peer, const actors::job_id& job);
+
   /// True when earlier replies wait: this one has to wait behind them.
   [[nodiscard]] bool has_pending(const peer_key& peer) const;
   /// Keeps a reply that could not be sent. False when that exceeds a bound: the caller drops the
@@ -53,8 +63,8 @@ public:
   /// must not call back into the table.
   void retry(const std::function<bool(const outbound&)>& send);
 
-  /// Forgets a peer; the jobs that its going cancels.
-  [[nodiscard]] std::vector<std::pair<std::string, actors::job_id>> drop(const peer_key& peer);
+  /// Forgets a peer; the jobs that its going cancels, and those it read.
+  [[nodiscard]] orphans drop(const peer_key& peer);
 
   [[nodiscard]] bool anything_pending() const noexcept { return all_bytes_ > 0; }
   [[nodiscard]] std::size_t pending_bytes() const noexcept { return all_bytes_; }

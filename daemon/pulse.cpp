@@ -28,13 +28,10 @@ struct pulse_memory {
 
 using pulse_actor = caf::stateful_actor<pulse_memory>;
 
-void good_sign(pulse_actor* self, const actors::health& health, const notifier& systemd,
-               const pulse_options& options) {
+void good_sign(pulse_actor* self, const actors::health& health, const notifier& systemd) {
   self->state.last_sign = clock::now();
   systemd.feed_watchdog();
   systemd.status(health.line);
-  if (options.on_state)
-    options.on_state(health.draining);
 }
 
 caf::behavior pulse(pulse_actor* self, const actors::supervisor_actor& supervisor, notifier systemd,
@@ -62,7 +59,7 @@ caf::behavior pulse(pulse_actor* self, const actors::supervisor_actor& superviso
                 [=](const actors::health& health) {
                   self->state.asking = false;
                   if (health.alive)
-                    good_sign(self, health, systemd, options);
+                    good_sign(self, health, systemd);
                 },
                 [=](const caf::error&) { self->state.asking = false; });
       },

@@ -9,7 +9,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <functional>
 #include <memory>
 
 namespace bitnetd::daemon {
@@ -32,8 +31,6 @@ struct pulse_options {
   std::chrono::milliseconds interval{5000};
   std::chrono::milliseconds answer_within{12'000}; ///< the supervisor itself waits 10 s for others
   std::chrono::milliseconds patience{60'000};
-  /// Told after each good answer whether the daemon drains.
-  std::function<void(bool draining)> on_state;
 };
 
 /// The PULSE asks the supervisor for its health at an interval. A good answer feeds systemd's

@@ -70,6 +70,7 @@ struct body_writer {
     body.fsync = from.fsync;
     body.duplicate = from.duplicate;
     body.children = from.children;
+    body.part = from.part;
     body.position = from.position;
     body.eta_ms = from.eta_ms;
     out.type = "accepted";

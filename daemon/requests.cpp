@@ -86,6 +86,10 @@ actors::request make_request(wire::submit&& submit, const origin& from, std::str
   for (auto& item : submit.items)
     out.items.push_back(to_prompt(std::move(item)));
   out.is_batch = submit.is_batch;
+  if (!submit.job.empty())
+    out.part_of = store::job_id::parse(submit.job);
+  out.part = submit.part.value_or(0);
+  out.more = submit.more;
   out.params = to_params(std::move(submit.params));
   out.mode = static_cast<actors::reply_mode>(submit.mode);
   out.wait_result = submit.wait_result;
@@ -172,6 +176,30 @@ actors::query to_query(const wire::credit& what, const origin& from) {
   auto out = about(from, what.job);
   out.credit = what.n;
   return out;
+}
+
+actors::query to_query(const wire::attach& what, const origin& from) {
+  auto out = about(from, what.job);
+  out.offset = what.offset;
+  out.credit = what.credit;
+  out.progress = what.progress;
+  out.in_order = what.in_order;
+  return out;
+}
+
+actors::query to_query(const wire::detach& what, const origin& from) {
+  return about(from, what.job);
+}
+
+actors::query to_query(const wire::dead_query& what, const origin& from) {
+  auto out = query_from(from);
+  out.limit = what.limit;
+  out.cursor = what.cursor;
+  return out;
+}
+
+actors::query to_query(const wire::dead_order& what, const origin& from) {
+  return what.job.empty() ? query_from(from) : about(from, what.job);
 }
 
 actors::request_ptr decode_stored_body(std::string_view principal, std::string_view body) {

@@ -33,6 +33,10 @@ to_request(wire::submit submit, const origin& from, std::string_view body);
 [[nodiscard]] actors::query to_query(const wire::cancel& what, const origin& from);
 [[nodiscard]] actors::query to_query(const wire::ack& what, const origin& from);
 [[nodiscard]] actors::query to_query(const wire::credit& what, const origin& from);
+[[nodiscard]] actors::query to_query(const wire::attach& what, const origin& from);
+[[nodiscard]] actors::query to_query(const wire::detach& what, const origin& from);
+[[nodiscard]] actors::query to_query(const wire::dead_query& what, const origin& from);
+[[nodiscard]] actors::query to_query(const wire::dead_order& what, const origin& from);
 
 /// The request that a journalled body stands for: the same parser as for a submit, with the
 /// format's own bounds instead of the configured ones, since it was accepted once. Nobody waits for

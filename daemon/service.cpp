@@ -87,9 +87,6 @@ int service::run(caf::actor_system& system, const actors::supervisor_actor& supe
   if (const auto watchdog = notifier::watchdog_interval())
     options.interval = std::min(
         options.interval, std::chrono::duration_cast<std::chrono::milliseconds>(*watchdog / 3));
-  options.on_state = [&door = with_.door](bool draining) {
-    door.set_state(draining ? front_state::draining : front_state::ready);
-  };
   spawn_pulse(system, supervisor, with_.systemd, known, options);
 
   with_.door.set_state(front_state::ready);

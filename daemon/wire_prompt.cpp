@@ -57,7 +57,8 @@ prompts decode_prompts(const json& body, const field_reader& fields, const submi
     if (fields.has(other))
       fields.refuse(other, "not together with items");
 
-  const json& list = *fields.array("items", 1, bounds.batch_items);
+  const bool only_ends = fields.has("job") && !fields.boolean("more").value_or(false);
+  const json& list = *fields.array("items", only_ends ? 0 : 1, bounds.batch_items);
   prompts out{{}, true};
   out.items.reserve(list.size());
   for (std::size_t i = 0; i < list.size(); ++i) {

@@ -173,6 +173,7 @@ std::string encode(const accepted& what) {
            {"epoch", what.epoch}};
   if (what.children > 0)
     out["children"] = what.children;
+  put(out, "part", what.part);
   put(out, "pos", what.position);
   if (what.eta_ms)
     out["eta_ms"] = ms(*what.eta_ms);

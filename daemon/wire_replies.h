@@ -33,6 +33,7 @@ struct accepted {
   std::string job, epoch;
   bool durable = false, fsync = false, duplicate = false;
   std::uint32_t children = 0;
+  std::optional<std::uint32_t> part;
   std::optional<std::uint64_t> position;
   std::optional<double> eta_ms;
 };

@@ -84,6 +84,36 @@ credit read_credit(const json& body) {
   return {std::move(job), static_cast<std::uint32_t>(*fields.integer("n", 1, 1'000'000))};
 }
 
+attach read_attach(const json& body) {
+  constexpr std::int64_t most_offset = std::int64_t{1} << 53; // what every JSON number can say
+  const field_reader fields(body, "", {"job", "off", "credit", "progress", "order"});
+  attach out;
+  out.job = required_job(fields);
+  out.offset = static_cast<std::uint64_t>(fields.integer("off", 0, most_offset).value_or(0));
+  out.credit =
+      static_cast<std::uint32_t>(fields.integer("credit", 0, 1'000'000).value_or(default_credit));
+  out.progress = fields.boolean("progress").value_or(false);
+  out.in_order = fields.choice("order", {"completion", "input"}).value_or(0) == 1;
+  return out;
+}
+
+detach read_detach(const json& body) { return {required_job(field_reader(body, "", {"job"}))}; }
+
+dead_query read_dead_list(const json& body) {
+  const field_reader fields(body, "", {"limit", "cursor"});
+  dead_query out;
+  out.limit = static_cast<std::uint32_t>(fields.integer("limit", 1, 500).value_or(100));
+  out.cursor = fields.job_id("cursor").value_or("");
+  return out;
+}
+
+dead_order read_dead_order(const json& body, bool may_be_all) {
+  const field_reader fields(body, "", {"job"});
+  if (!may_be_all)
+    fields.require("job");
+  return {fields.job_id("job").value_or("")};
+}
+
 status_query read_status(const json& body) {
   const field_reader fields(body, "", {"job", "jobs"});
   if (fields.has("job") == fields.has("jobs"))
@@ -149,6 +179,10 @@ request read(std::string_view type, const json& body, const submit_bounds& bound
     return decode_submit(body, bounds);
   if (type == "credit")
     return read_credit(body);
+  if (type == "attach")
+    return read_attach(body);
+  if (type == "detach")
+    return read_detach(body);
   if (type == "status")
     return read_status(body);
   if (type == "result")
@@ -163,6 +197,10 @@ request read(std::string_view type, const json& body, const submit_bounds& bound
     return read_cancel(body);
   if (type == "ack")
     return read_ack(body);
+  if (type == "dead.list")
+    return read_dead_list(body);
+  if (type == "dead.retry" || type == "dead.purge" || type == "job.requeue")
+    return read_dead_order(body, type == "dead.purge");
   if (type == "reload")
     return read_reload(body);
   if (type == "profile")

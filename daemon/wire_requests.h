@@ -32,6 +32,20 @@ struct credit {
   bool operator==(const credit&) const = default;
 };
 
+struct attach {
+  std::string job;
+  std::uint64_t offset = 0; ///< bytes of the text, or items of a batch, that the client has
+  std::uint32_t credit = default_credit;
+  bool progress = false; ///< tell how far the job is, from time to time
+  bool in_order = false; ///< items of a batch in the order of the input, else of their ends
+  bool operator==(const attach&) const = default;
+};
+
+struct detach {
+  std::string job;
+  bool operator==(const detach&) const = default;
+};
+
 struct status_query {
   std::vector<std::string> jobs;
   bool operator==(const status_query&) const = default;
@@ -60,6 +74,19 @@ struct ack {
   bool operator==(const ack&) const = default;
 };
 
+/// dead.list
+struct dead_query {
+  std::string cursor; ///< a job id; empty: from the latest
+  std::uint32_t limit = 100;
+  bool operator==(const dead_query&) const = default;
+};
+
+/// dead.retry, dead.purge, job.requeue: an operator's order about one job, or (dead.purge) all.
+struct dead_order {
+  std::string job;
+  bool operator==(const dead_order&) const = default;
+};
+
 /// models, stats, metrics, undrain: the type says it all.
 struct plain {
   bool operator==(const plain&) const = default;
@@ -80,8 +107,9 @@ struct drain {
   bool operator==(const drain&) const = default;
 };
 
-using request = std::variant<hello, ping, submit, credit, status_query, result_query, list_query,
-                             cancel, ack, plain, reload, profile, drain>;
+using request =
+    std::variant<hello, ping, submit, credit, attach, detach, status_query, result_query,
+                 list_query, cancel, ack, dead_query, dead_order, plain, reload, profile, drain>;
 
 /// Reads the body of a request of this type: JSON, then fields. An unknown type is E_FRAME. Role
 /// and size are the caller's to check first.

@@ -16,7 +16,7 @@ using nlohmann::json;
 
 // Names that a later version gives a meaning: a client that uses them must not be misunderstood.
 void refuse_later_fields(const json& body) {
-  for (const auto* later : {"grammar", "json_schema", "more", "part"})
+  for (const auto* later : {"grammar", "json_schema"})
     if (body.contains(later))
       refuse_field(later, "not supported yet");
 }
@@ -70,17 +70,37 @@ void read_times(const field_reader& fields, submit& out) {
     fields.refuse("ttl_result_s", "only for durable jobs: no other result is kept");
 }
 
+// A batch in parts: the first makes the job, later ones name it and their number.
+void read_parts(const field_reader& fields, submit& out) {
+  out.job = fields.job_id("job").value_or("");
+  out.more = fields.boolean("more").value_or(false);
+  if (const auto part = fields.integer("part", 0, max_batch_parts))
+    out.part = static_cast<std::uint32_t>(*part);
+  if (out.job.empty() && !out.more && !out.part)
+    return;
+  const auto* named = !out.job.empty() ? "job" : out.more ? "more" : "part";
+  if (!out.is_batch)
+    fields.refuse(named, "only with items: a batch comes in parts, nothing else does");
+  if (out.mode != mode::job || !out.is_durable() || out.wait_result)
+    fields.refuse(named, "only in mode job, durable and without wait");
+  if (out.job.empty() && out.part.value_or(0) != 0)
+    fields.refuse("part", "the first part has number 0; later ones name their job");
+  if (!out.job.empty() && out.part.value_or(0) == 0)
+    fields.refuse("part", "expected the number of this part, 1 or more");
+  if (!out.job.empty() && !out.key.empty())
+    fields.refuse("key", "only in the first part: later ones are known by job and part");
+}
+
 } // namespace
 
 submit decode_submit(const json& body, const submit_bounds& bounds) {
   refuse_later_fields(body);
-  const field_reader fields(body, "",
-                            {"prompt",        "messages",   "input",        "items",
-                             "model",         "params",     "mode",         "wait",
-                             "durable",       "key",        "class",        "deadline_ms",
-                             "deadline",      "not_before", "ttl_result_s", "quality_retries",
-                             "on_disconnect", "cache",      "credit",       "meta",
-                             "trace"});
+  const field_reader fields(
+      body, "", {"prompt",          "messages",      "input",    "items",      "model",
+                 "params",          "mode",          "wait",     "durable",    "key",
+                 "class",           "deadline_ms",   "deadline", "not_before", "ttl_result_s",
+                 "quality_retries", "on_disconnect", "cache",    "credit",     "meta",
+                 "trace",           "job",           "more",     "part"});
   submit out;
   auto [items, is_batch] = decode_prompts(body, fields, bounds);
   out.items = std::move(items);
@@ -101,9 +121,10 @@ submit decode_submit(const json& body, const submit_bounds& bounds) {
     out.meta = read_meta(*meta);
   out.trace = fields.boolean("trace").value_or(false);
 
+  read_parts(fields, out);
   if (out.mode == mode::stream && is_batch)
     fields.refuse("mode", "a batch cannot be streamed: use sync or job");
-  if (out.items[0].kind == prompt_kind::embedding) {
+  if (!out.items.empty() && out.items[0].kind == prompt_kind::embedding) {
     if (out.params != sampling{})
       fields.refuse("params", "an embedding has no parameters of generation");
     if (out.mode == mode::stream)

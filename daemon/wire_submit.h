@@ -56,8 +56,11 @@ struct cache_directives {
 };
 
 struct submit {
-  std::vector<prompt> items; ///< exactly one unless `is_batch`
+  std::vector<prompt> items; ///< exactly one unless `is_batch`; none in a part that only ends it
   bool is_batch = false;
+  std::string job;                   ///< of a later part: the batch it belongs to
+  bool more = false;                 ///< of a batch in parts: another part follows
+  std::optional<std::uint32_t> part; ///< number of this part
   std::string model;
   sampling params;
   wire::mode mode = mode::job;
@@ -91,6 +94,7 @@ struct submit_bounds {
 };
 
 inline constexpr std::uint32_t default_credit = 64;
+inline constexpr std::int64_t max_batch_parts = 100'000;
 inline constexpr std::int64_t max_deadline_ms = 30ll * 24 * 3600 * 1000;
 inline constexpr std::int64_t max_not_before_s = 366ll * 24 * 3600;
 

@@ -104,6 +104,9 @@ json encode_submit(const submit& what) {
   } else {
     put_prompt(out, what.items.at(0));
   }
+  put(out, "job", what.job);
+  put(out, "more", what.more);
+  put(out, "part", what.part);
   put(out, "model", what.model);
   put_object(out, "params", encode(what.params));
   if (what.mode != mode::job)

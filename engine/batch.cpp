@@ -42,7 +42,7 @@ struct sequence {
   [[nodiscard]] std::size_t n_pending() const { return request.tokens.size() - n_computed; }
   [[nodiscard]] bool decoding() const { return request.tokens.size() > n_admitted; }
   [[nodiscard]] bool exhausted() const {
-    return !request.embedding && request.n_generated >= request.max_new_tokens;
+    return !request.embedding && (request.n_generated >= request.max_new_tokens || text.stopped());
   }
 };
 
@@ -132,13 +132,17 @@ status batch::state::check(const sequence_request& request) const {
   return status::ok;
 }
 
-/// Sequences that were cancelled, or that may draw nothing.
+/// Sequences that were cancelled, or that may draw nothing: also those whose last token was drawn
+/// elsewhere.
 void batch::state::end_without_computing(step_report& report) {
   for (auto& seq : sequences)
     if (seq->cancelled || seq->exhausted()) {
       auto& out = report.outputs.emplace_back();
       out.id = seq->request.id;
-      end(out, *seq, seq->cancelled ? finish_reason::cancelled : finish_reason::length);
+      end(out, *seq,
+          seq->cancelled        ? finish_reason::cancelled
+          : seq->text.stopped() ? finish_reason::stop
+                                : finish_reason::length);
     }
   for (const auto& out : report.outputs)
     remove(out.id);

@@ -80,7 +80,11 @@ rocksdb::DBOptions database_settings(const database_options& options) {
   // half of the synced rows. Jobs would be lost, and in the cache deleted answers would come back.
   out.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   // A whole log file that is missing shows at the next open.
-  out.track_and_verify_wals_in_manifest = true;
+  out.track_and_verify_wals_in_manifest = !options.salvage;
+  if (options.salvage) {
+    out.paranoid_checks = false;
+    out.wal_recovery_mode = rocksdb::WALRecoveryMode::kSkipAnyCorruptedRecords;
+  }
   out.max_total_wal_size = options.max_log_bytes;
   out.max_background_jobs = 2;
   out.max_open_files = 256;
@@ -113,12 +117,30 @@ rocksdb::ColumnFamilyOptions column_settings(column_kind kind, const resources::
     table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
     out.enable_blob_files = true;
     out.min_blob_size = 512;
-    out.blob_compression_type = rocksdb::kZSTD;
+    // Zstandard took a fifth of the daemon's time while small jobs were accepted one after another.
+    out.blob_compression_type = rocksdb::kLZ4Compression;
     out.enable_blob_garbage_collection = true;
     break;
   }
   out.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return out;
+}
+
+/// Files of a database without the one that names its present state: RocksDB would take the folder
+/// for new, and remove them.
+bool lost_its_head(const std::filesystem::path& directory) {
+  std::error_code failed;
+  if (std::filesystem::exists(directory / "CURRENT", failed))
+    return false;
+  auto file = std::filesystem::directory_iterator(directory, failed);
+  for (; !failed && file != std::filesystem::directory_iterator(); file.increment(failed)) {
+    const auto name = file->path().filename().string();
+    const auto extension = file->path().extension();
+    if (extension == ".sst" || extension == ".log" || extension == ".blob" ||
+        name.starts_with("MANIFEST-"))
+      return true;
+  }
+  return false;
 }
 
 [[noreturn]] void refuse(const std::filesystem::path& directory, const rocksdb::Status& s) {
@@ -210,6 +232,10 @@ database::database(const std::filesystem::path& directory, std::span<const colum
     throw open_error(failed == std::errc::no_space_on_device ? errc::no_space : errc::io_error,
                      directory.string() + ": cannot make the directory: " + failed.message());
 
+  if (lost_its_head(directory))
+    throw open_error(errc::corrupt, directory.string() +
+                                        ": the database is damaged: its file CURRENT is missing; "
+                                        "nothing was changed");
   const auto settings = database_settings(options);
   // A column family that we do not know was made by a newer version; RocksDB would only say that it
   // was not opened. Nothing there yet: the listing fails, and opening creates.
@@ -247,6 +273,16 @@ database::~database() {
   impl_->db->Close().PermitUncheckedError();
 }
 
+status database::repair(const std::filesystem::path& directory, std::span<const column> columns) {
+  database_options options;
+  options.shared = std::make_shared<const resources>();
+  options.salvage = true;
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  for (const auto& one : columns)
+    families.emplace_back(std::string(one.name), column_settings(one.kind, options.shared->get()));
+  return to_status(rocksdb::RepairDB(directory.string(), database_settings(options), families));
+}
+
 status database::destroy(const std::filesystem::path& directory, std::span<const column> columns) {
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   for (const auto& one : columns) // blob files are found through the families' options
@@ -272,6 +308,8 @@ cursor database::rows(std::size_t column, std::string_view lower, std::string_vi
   options.iterate_lower_bound = &parts->lower_slice;
   if (!upper.empty())
     options.iterate_upper_bound = &parts->upper_slice;
+  else
+    options.fill_cache = false; // a walk over a whole column would push out what is read often
   parts->rows.reset(impl_->db->NewIterator(options, impl_->columns[column]));
   parts->rows->SeekToFirst();
   return cursor(std::move(parts));

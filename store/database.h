@@ -33,6 +33,8 @@ struct column {
 struct database_options {
   std::shared_ptr<const resources> shared;
   std::uint64_t max_log_bytes = 64ull << 20;
+  /// Reads past damage instead of refusing: to save what is left of a copy, never to work on.
+  bool salvage = false;
 };
 
 /// Rows to be written together.
@@ -94,6 +96,10 @@ public:
   ~database(); ///< flushes
   database(const database&) = delete;
   database& operator=(const database&) = delete;
+
+  /// Makes a database that does not open one that does, from the tables and logs that read. Rows
+  /// are lost without a word: for copies only.
+  static status repair(const std::filesystem::path& directory, std::span<const column> columns);
 
   /// Removes the files of a database, and no others.
   static status destroy(const std::filesystem::path& directory, std::span<const column> columns);

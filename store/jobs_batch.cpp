@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
+#include "store/envelope.h"
 #include "store/jobs_impl.h"
+#include "store/keys.h"
 #include "store/records.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace bitnetd::store {
@@ -104,7 +107,14 @@ status jobs_batch::accept(const job_record& job) {
   fresh.record.started_us = fresh.record.ended_us = 0;
   fresh.changed = true;
   s.add_row(jobs::requests, key, encode_blob(key, job.request));
-  s.add_row(jobs::open, jobs::open_key(order_of(job)), jobs::open_value(order_of(job)));
+  if (job.is_batch) {
+    s.add_row(jobs::live, key, jobs::live_batch);
+  } else {
+    const auto place = jobs::open_key(order_of(job));
+    s.add_row(jobs::open, place, jobs::open_value(order_of(job)));
+    if (job.not_before_us > 0)
+      s.add_row(jobs::waking, jobs::waking_key(job.not_before_us, job.id), place);
+  }
   if (job.parent) {
     s.add_row(jobs::children, child, key);
     s.children.insert(child);
@@ -150,7 +160,20 @@ status jobs_batch::set_state(const job_id& job, job_state state) {
   const auto found = pending_->look_open(job);
   if (!found)
     return found.why();
+  pending_->set_live(**found, false);
   (*found)->record.state = state;
+  (*found)->changed = true;
+  ++pending_->facts;
+  return {};
+}
+
+status jobs_batch::set_options(const job_id& job, std::string_view options) {
+  if (options.size() > max_options_bytes)
+    return invalid(job, "the options are longer than 64 KiB");
+  const auto found = pending_->look_open(job);
+  if (!found)
+    return found.why();
+  (*found)->record.options = options;
   (*found)->changed = true;
   ++pending_->facts;
   return {};
@@ -162,6 +185,7 @@ status jobs_batch::set_running(const job_id& job, std::int64_t started_us) {
   const auto found = pending_->look_open(job);
   if (!found)
     return found.why();
+  pending_->set_live(**found, true);
   (*found)->record.state = job_state::running;
   (*found)->record.started_us = started_us;
   (*found)->changed = true;
@@ -173,6 +197,7 @@ result<std::uint32_t> jobs_batch::count_crash(const job_id& job) {
   const auto found = pending_->look_open(job);
   if (!found)
     return found.why();
+  pending_->set_live(**found, false);
   auto& record = (*found)->record;
   record.state = job_state::queued;
   ++record.attempts;
@@ -218,6 +243,73 @@ status jobs_batch::reset_output(const job_id& job) {
   return {};
 }
 
+status jobs_batch::trim_output(const job_id& job, std::uint64_t bytes) {
+  const auto found = pending_->look_open(job);
+  if (!found)
+    return found.why();
+  const auto end = pending_->position(job);
+  if (!end)
+    return end.why();
+  if (pending_->output_ends.contains(job) || bytes > end->bytes)
+    return invalid(job, "has output in this batch, or less text than is to be kept");
+  const auto prefix = jobs::job_key(job);
+  auto row = pending_->db.rows->rows(jobs::output, prefix, prefix_end(prefix));
+  row.seek_at_or_before(jobs::output_key(job, UINT64_MAX, UINT64_MAX));
+  for (; row.valid(); row.previous()) {
+    auto one = decode_output(row.key(), row.value());
+    if (!one)
+      return one.why();
+    if (one->offset + one->text.size() <= bytes)
+      break;
+    const std::string key(row.key());
+    pending_->drop_row(jobs::output, key, row.value().size());
+    one->text.resize(bytes > one->offset ? bytes - one->offset : 0);
+    if (!one->tokens.empty() || !one->text.empty()) {
+      // Its offset is part of its key: a row behind the new end moves there.
+      one->offset = std::min(one->offset, bytes);
+      const auto moved = jobs::output_key(job, one->first_token, one->offset);
+      pending_->add_row(jobs::output, moved, encode_output(moved, *one));
+    }
+  }
+  if (auto ended = row.state(); !ended)
+    return ended;
+  pending_->output_ends[job] = {end->tokens, bytes};
+  ++pending_->facts;
+  return {};
+}
+
+status jobs_batch::revive(const job_id& job) {
+  const auto found = pending_->look(job);
+  if (!found)
+    return found.why();
+  auto& s = *pending_;
+  auto& record = (*found)->record;
+  if (record.state != job_state::dead || (*found)->changed)
+    return invalid(job, "is not dead: " + std::string(name(record.state)));
+  if (record.parent)
+    return invalid(job, "is an item of a batch, which has counted its end: submit it anew");
+  const auto key = jobs::job_key(job);
+  if (auto dropped = s.drop_output(job); !dropped)
+    return dropped;
+  s.output_ends[job] = {};
+  if (record.result_bytes > 0)
+    s.drop_row(jobs::results, key, record.result_bytes + envelope_bytes);
+  s.drop_row(jobs::ended, jobs::ended_key(record.ended_us, job), 0);
+  s.drop_row(jobs::expiry,
+             jobs::expiry_key(record.ended_us + record.retention_us, jobs::expiring::job, key), 0);
+  s.drop_row(jobs::dead, jobs::dead_key(record.ended_us, job), 0);
+  record.state = job_state::queued;
+  record.attempts = 0;
+  record.started_us = record.ended_us = record.deadline_us = record.not_before_us = 0;
+  record.error.clear();
+  record.result_bytes = record.output_tokens = record.output_bytes = 0;
+  s.add_row(jobs::open, jobs::open_key(order_of(record)), jobs::open_value(order_of(record)));
+  (*found)->changed = true;
+  ++s.open_added;
+  ++s.facts;
+  return {};
+}
+
 status jobs_batch::finish(const job_id& job, job_state state, std::int64_t ended_us,
                           std::string_view result_json, std::string_view error) {
   if (!is_terminal(state))
@@ -236,8 +328,15 @@ status jobs_batch::finish(const job_id& job, job_state state, std::int64_t ended
   auto& s = *pending_;
   auto& record = (*found)->record;
   const auto key = jobs::job_key(job);
-  s.drop_row(jobs::open, jobs::open_key(order_of(record)),
-             jobs::open_value(order_of(record)).size());
+  if (record.is_batch) {
+    s.drop_row(jobs::live, key, jobs::live_batch.size());
+  } else {
+    const auto place = jobs::open_key(order_of(record));
+    s.drop_row(jobs::open, place, jobs::open_value(order_of(record)).size());
+    if (record.not_before_us > 0)
+      s.drop_row(jobs::waking, jobs::waking_key(record.not_before_us, job), place.size());
+  }
+  s.set_live(**found, false);
   record.state = state;
   record.ended_us = ended_us;
   record.error = error.substr(0, max_line_bytes);
@@ -247,7 +346,12 @@ status jobs_batch::finish(const job_id& job, job_state state, std::int64_t ended
   (*found)->changed = true;
   if (!result_json.empty())
     s.add_row(jobs::results, key, encode_blob(key, result_json));
-  if (!record.parent) { // children go with their parent
+  if (state == job_state::dead)
+    s.add_row(jobs::dead, jobs::dead_key(ended_us, job), {});
+  if (record.parent) { // children go with their parent
+    if (auto counted = s.complete(record); !counted)
+      return counted;
+  } else {
     s.add_row(jobs::ended, jobs::ended_key(ended_us, job), {});
     s.add_row(jobs::expiry,
               jobs::expiry_key(ended_us + record.retention_us, jobs::expiring::job, key), {});

@@ -63,12 +63,51 @@ result<open_job> read_open(std::string_view key, std::string_view value) {
   return job;
 }
 
+std::string open_class_key(job_class cls) {
+  return key_writer().byte(static_cast<std::uint8_t>(cls)).take();
+}
+
+std::string open_after_key(job_class cls, std::int64_t deadline_us) {
+  return key_writer().byte(static_cast<std::uint8_t>(cls)).time(deadline_us + 1).take();
+}
+
 std::string ended_key(std::int64_t ended_us, const job_id& job) {
   return key_writer().time(ended_us).id(job).take();
 }
 
 std::string expiry_key(std::int64_t until_us, expiring what, std::string_view row) {
   return key_writer().time(until_us).byte(static_cast<std::uint8_t>(what)).rest(row).take();
+}
+
+std::string waking_key(std::int64_t not_before_us, const job_id& job) {
+  return key_writer().time(not_before_us).id(job).take();
+}
+
+std::string completed_key(const job_id& parent, std::uint32_t number) {
+  return key_writer().id(parent).number(number).take();
+}
+
+std::string completed_value(const job_id& child, std::uint32_t index, job_state state) {
+  return key_writer().id(child).number(index).byte(static_cast<std::uint8_t>(state)).take();
+}
+
+result<completed_item> read_completed(std::string_view key, std::string_view value) {
+  completed_item out;
+  key_reader place(key);
+  (void)place.id();
+  out.number = place.number32();
+  key_reader what(value);
+  out.child = what.id();
+  out.index = what.number32();
+  const auto state = what.byte();
+  out.state = static_cast<job_state>(state);
+  if (!place.done() || !what.done() || state >= n_job_states)
+    return status(errc::corrupt, "a row of the order of completion does not decode");
+  return out;
+}
+
+std::string dead_key(std::int64_t ended_us, const job_id& job) {
+  return key_writer().time(ended_us).id(job).take();
 }
 
 } // namespace bitnetd::store::jobs

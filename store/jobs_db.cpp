@@ -4,8 +4,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "store/jobs_impl.h"
+#include "store/jobs_migration.h"
 #include "store/keys.h"
 #include "store/records.h"
+
+#include <algorithm>
 
 namespace bitnetd::store {
 namespace {
@@ -29,12 +32,19 @@ std::unique_ptr<database> open_rows(const std::filesystem::path& directory,
   }
 }
 
-/// Refuses what a newer version wrote, marks what is new.
-void check_schema(database& rows, const std::filesystem::path& directory) {
+/// Refuses what a newer version wrote, marks what is new, brings up to date what is older. True
+/// when it was older: the schema is written with the new totals.
+bool check_schema(database& rows, const std::filesystem::path& directory) {
   const auto stored = rows.get(jobs::sys, jobs::schema_key);
-  const auto known = std::to_string(job_schema);
+  const auto known = std::to_string(journal_schema);
   if (stored && *stored == known)
-    return;
+    return false;
+  if (stored && *stored == "1") {
+    log::info("jobs: {}: bringing the journal from schema 1 to {}", directory.string(), known);
+    if (auto moved = migrate_journal_1_to_2(rows); !moved)
+      throw open_error(moved.code(), damaged(directory, moved));
+    return true;
+  }
   if (stored)
     throw open_error(errc::newer_schema, directory.string() + ": the job journal has schema " +
                                              *stored + ", this program knows up to " + known +
@@ -46,6 +56,7 @@ void check_schema(database& rows, const std::filesystem::path& directory) {
   if (auto written = rows.write(batch, true); !written)
     throw open_error(written.code(),
                      directory.string() + ": cannot write to the job journal: " + written.text());
+  return false;
 }
 
 job_totals load_totals(const database& rows, const std::filesystem::path& directory) {
@@ -86,19 +97,35 @@ jobs_db::jobs_db(const std::filesystem::path& directory, const jobs_options& opt
     : impl_(std::make_unique<impl>()) {
   auto& self = *impl_;
   self.options = options;
+  self.directory = directory;
   if (!self.options.shared)
     self.options.shared = std::make_shared<const resources>();
   self.rows = open_rows(directory, {self.options.shared, options.max_log_bytes});
   const auto sequence = self.rows->sequence(); // before anything is written
   self.seen = std::make_unique<witness>(directory / "witness", options.witness_sync);
-  check_schema(*self.rows, directory);
+  const bool migrated = check_schema(*self.rows, directory);
   self.totals = load_totals(*self.rows, directory);
+  if (migrated)
+    finish_migration(directory);
   self.loss = find_loss(*self.rows, self.seen->last(), sequence, self.totals.accepted, directory);
   // Opening wrote everything it replayed into tables. Twice: both slots have their block now.
   for (int slot = 0; slot < 2; ++slot)
     if (auto told = self.seen->update_and_sync({self.rows->sequence(), self.totals.accepted});
         !told)
       throw open_error(told.code(), directory.string() + ": " + told.text());
+}
+
+void jobs_db::finish_migration(const std::filesystem::path& directory) {
+  const auto counted = recount();
+  if (!counted)
+    throw open_error(counted.why().code(), damaged(directory, counted.why()));
+  impl_->totals = *counted;
+  write_batch batch;
+  batch.put(*impl_->rows, jobs::sys, jobs::totals_key, encode_totals(jobs::totals_key, *counted));
+  batch.put(*impl_->rows, jobs::sys, jobs::schema_key, std::to_string(journal_schema));
+  if (auto written = impl_->rows->write(batch, true); !written)
+    throw open_error(written.code(),
+                     directory.string() + ": cannot write to the job journal: " + written.text());
 }
 
 jobs_db::~jobs_db() {
@@ -168,6 +195,19 @@ result<output_position> jobs_db::impl::position(const job_id& job) const {
   return output_position{last->first_token + last->tokens.size(), last->offset + last->text.size()};
 }
 
+result<std::uint32_t> jobs_db::impl::next_completed(const job_id& parent) const {
+  const auto prefix = jobs::job_key(parent);
+  auto row = rows->rows(jobs::completed, prefix, prefix_end(prefix));
+  row.seek_at_or_before(jobs::completed_key(parent, UINT32_MAX));
+  if (!row.valid()) {
+    if (auto ended = row.state(); !ended)
+      return ended;
+    return std::uint32_t{0};
+  }
+  const auto last = jobs::read_completed(row.key(), row.value());
+  return last ? result<std::uint32_t>(last->number + 1) : last.why();
+}
+
 result<job_record> jobs_db::find(const job_id& job) const { return impl_->find(job); }
 
 result<std::string> jobs_db::request(const job_id& job) const {
@@ -208,8 +248,8 @@ result<std::vector<output_row>> jobs_db::output(const job_id& job, std::uint64_t
   return out;
 }
 
-result<std::string> jobs_db::output_text(const job_id& job, std::uint64_t offset,
-                                         std::size_t max_bytes) const {
+result<output_piece> jobs_db::output_piece_at(const job_id& job, std::uint64_t offset,
+                                              std::size_t max_bytes) const {
   const auto prefix = jobs::job_key(job);
   auto row = impl_->rows->rows(jobs::output, prefix, prefix_end(prefix));
   // From the end backwards: who reads is mostly near the end, and rows are found by token.
@@ -218,22 +258,33 @@ result<std::string> jobs_db::output_text(const job_id& job, std::uint64_t offset
     const auto one = decode_output(row.key(), row.value());
     if (!one)
       return one.why();
-    if (one->offset <= offset)
+    if (one->offset <= offset && (one->offset < offset || one->first_token == 0))
       break;
     row.previous();
   }
-  std::string out;
-  for (; row.valid() && out.size() < max_bytes; row.next()) {
+  if (!row.valid() && row.state())
+    row.seek(prefix);
+  output_piece out;
+  for (; row.valid() && out.text.size() < max_bytes; row.next()) {
     const auto one = decode_output(row.key(), row.value());
     if (!one)
       return one.why();
-    const auto skip = offset + out.size() - one->offset;
+    const auto end = offset + out.text.size();
+    if (one->offset >= end)
+      out.n_tokens += static_cast<std::uint32_t>(one->tokens.size());
+    const auto skip = end - std::min(end, one->offset);
     if (skip < one->text.size())
-      out.append(one->text, skip, max_bytes - out.size());
+      out.text.append(one->text, skip, max_bytes - out.text.size());
   }
   if (auto ended = row.state(); !ended)
     return ended;
   return out;
+}
+
+result<std::string> jobs_db::output_text(const job_id& job, std::uint64_t offset,
+                                         std::size_t max_bytes) const {
+  auto piece = output_piece_at(job, offset, max_bytes);
+  return piece ? result<std::string>(std::move(piece->text)) : piece.why();
 }
 
 // ---- the whole
@@ -251,12 +302,20 @@ result<job_totals> jobs_db::recount() const {
     for (; row.valid(); row.next()) {
       counted.bytes += row.key().size() + row.value().size();
       counted.jobs += column == jobs::records ? 1u : 0u;
-      counted.open += column == jobs::open ? 1u : 0u;
+      counted.open +=
+          column == jobs::open || (column == jobs::live && row.value() == jobs::live_batch) ? 1u
+                                                                                            : 0u;
     }
     if (auto ended = row.state(); !ended)
       return ended;
   }
   return counted;
+}
+
+std::optional<std::uint64_t> jobs_db::free_disk_bytes() const {
+  std::error_code failed;
+  const auto room = std::filesystem::space(impl_->directory, failed);
+  return failed ? std::nullopt : std::optional<std::uint64_t>(room.available);
 }
 
 std::uint64_t jobs_db::disk_bytes() const { return impl_->rows->disk_bytes(); }

@@ -8,7 +8,6 @@
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -67,6 +66,35 @@ struct open_job {
   bool operator==(const open_job&) const = default;
 };
 
+/// An item of a batch that has ended.
+struct completed_item {
+  std::uint32_t number = 0; ///< 0, 1, 2, … in the order of the ends
+  std::uint32_t index = 0;  ///< in the batch
+  job_id child;
+  job_state state = job_state::done;
+
+  bool operator==(const completed_item&) const = default;
+};
+
+/// How many items of a batch have ended, and how.
+struct completed_counts {
+  std::uint32_t done = 0, failed = 0;
+
+  bool operator==(const completed_counts&) const = default;
+};
+
+/// Stored text from an offset on.
+struct output_piece {
+  std::string text;
+  std::uint32_t n_tokens = 0; ///< of the rows that begin in it
+};
+
+/// Waiting jobs whose deadline has passed, and when the next one will.
+struct overdue_jobs {
+  std::vector<open_job> jobs;
+  std::int64_t next_us = 0; ///< 0: no other has a deadline
+};
+
 /// Which jobs to list: newest first. Children are never listed (see jobs_db::children).
 struct list_query {
   std::optional<std::string> principal{}; ///< nothing: everybody's
@@ -114,12 +142,23 @@ public:
   /// A process died while this job ran: attempts + 1, back to queued. Returns the new count.
   result<std::uint32_t> count_crash(const job_id& job);
 
+  /// What the ledger needs to run it again: replaces job_record::options.
+  status set_options(const job_id& job, std::string_view options);
+
   /// The next tokens of a job and the text bytes they completed; either may be empty. invalid
   /// unless `first_token` is where the stored output ends (position), or if the job has ended.
   status append_output(const job_id& job, std::uint64_t first_token,
                        std::span<const std::uint32_t> tokens, std::string_view text);
   /// Forgets all output: the job starts over.
   status reset_output(const job_id& job);
+
+  /// Keeps the tokens and drops text beyond so many bytes: text that a continued job sends again.
+  /// invalid when fewer bytes are stored.
+  status trim_output(const job_id& job, std::uint64_t bytes);
+
+  /// A dead job is queued again, as if it had never run; its output goes. invalid for any other
+  /// state, and for an item of a batch: the batch has counted its end.
+  status revive(const job_id& job);
 
   /// The end: state (terminal), result, error line and accounting in one. `result_json` may be
   /// empty. The output rows stay until the job is removed. invalid if the job has ended before.
@@ -188,6 +227,9 @@ public:
   /// Rows from the one that holds token `from_token` on.
   result<std::vector<output_row>> output(const job_id& job, std::uint64_t from_token = 0) const;
   /// Text bytes [offset, offset + max_bytes) of the stored output, or what there is of them.
+  result<output_piece> output_piece_at(const job_id& job, std::uint64_t offset,
+                                       std::size_t max_bytes) const;
+  /// The text alone.
   result<std::string> output_text(const job_id& job, std::uint64_t offset,
                                   std::size_t max_bytes) const;
 
@@ -196,18 +238,35 @@ public:
   result<std::vector<job_record>> children(const job_id& parent, std::uint32_t from_index = 0,
                                            std::size_t limit = 500) const;
 
-  /// Unfinished jobs in the order of release: class, deadline (none last), principal, id. Batch
-  /// parents are among them. `visit` returns false to stop.
-  status for_each_open(const std::function<bool(const open_job&)>& visit) const;
-  /// The same order, at most `limit` from just after `after` on.
+  /// Items that have ended, in that order, from this number on.
+  result<std::vector<completed_item>> completed(const job_id& parent, std::uint32_t from_number = 0,
+                                                std::size_t limit = 500) const;
+  result<completed_counts> count_completed(const job_id& parent) const;
+
+  /// Unfinished jobs in the order of release: class, deadline (none last), principal, id; at most
+  /// `limit` from just after `after` on. Batches are not among them: they are not released.
   result<std::vector<open_job>> open_jobs(const std::optional<open_job>& after,
                                           std::size_t limit) const;
+
+  /// Unfinished jobs whose deadline is `now_us` or earlier, at most `limit`.
+  result<overdue_jobs> overdue(std::int64_t now_us, std::size_t limit) const;
+  /// Unfinished jobs with a not_before up to `until_us`, earliest first, at most `limit`, from just
+  /// after (not_before, id) of `after` on.
+  result<std::vector<open_job>> waking(const open_job& after, std::int64_t until_us,
+                                       std::size_t limit) const;
+  /// What a start has to look at: batches that are open, and jobs that were running.
+  result<std::vector<job_id>> open_batches() const;
+  result<std::vector<job_id>> running() const;
+  /// Dead jobs, latest first, items of batches included; from just before `after` on.
+  result<std::vector<job_record>> dead(const std::optional<job_id>& after, std::size_t limit) const;
 
   /// The greatest id stored; zeros if there is none. For job_id_source.
   result<job_id> last_id() const;
   [[nodiscard]] job_totals totals() const;
   /// Counts everything anew by reading it all; equals totals() in a sound database.
   result<job_totals> recount() const;
+  /// Room on the disk of this database for who has no privileges; nothing when it cannot be told.
+  [[nodiscard]] std::optional<std::uint64_t> free_disk_bytes() const;
   /// Bytes of this database on the disk: tables and log.
   [[nodiscard]] std::uint64_t disk_bytes() const;
   /// Every shortened log that was ever found, oldest first.
@@ -232,6 +291,7 @@ public:
 
 private:
   friend class jobs_batch;
+  void finish_migration(const std::filesystem::path& directory);
   struct impl;
   std::unique_ptr<impl> impl_;
 };

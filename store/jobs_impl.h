@@ -23,6 +23,7 @@ namespace bitnetd::store {
 
 struct jobs_db::impl {
   jobs_options options;
+  std::filesystem::path directory;
   std::unique_ptr<witness> seen; // before rows: written once more after the rows are flushed
   std::unique_ptr<database> rows;
   std::optional<journal_loss> loss;
@@ -32,6 +33,9 @@ struct jobs_db::impl {
   result<job_record> find(const job_id& job) const;
   result<key_entry> find_key(const std::string& row, std::int64_t now_us) const;
   result<output_position> position(const job_id& job) const;
+  result<std::vector<job_id>> live(std::string_view why) const;
+  /// The number that the next item of this batch to end will have.
+  result<std::uint32_t> next_completed(const job_id& parent) const;
   void watch(); // tells the witness how far the journal is synced
 };
 
@@ -52,6 +56,7 @@ struct jobs_batch::pending {
   std::map<job_id, output_position> output_ends; // of jobs whose output this batch changes
   std::map<std::string, key_entry> keys;         // idempotency rows this batch writes
   std::set<std::string> children;                // child rows this batch adds
+  std::map<job_id, std::uint32_t> completions;   // by batch: number of its next item to end
   // What commit will add to the totals.
   std::int64_t bytes = 0, jobs_added = 0, open_added = 0;
   std::uint64_t accepted = 0;
@@ -72,6 +77,11 @@ struct jobs_batch::pending {
   /// Drops all rows of one ended job, not those of its children.
   status drop_job(held& job);
   status drop_output(const job_id& job);
+  status drop_completions(const job_id& parent);
+  /// The row that says that this job runs, if it does.
+  void set_live(held& job, bool runs);
+  /// Writes that an item of a batch has ended.
+  status complete(const job_record& child);
   /// Drops at most `limit` children of an ended batch; how many are left is not known, but whether
   /// all are gone is: the result is less than `limit`.
   result<std::size_t> drop_children(const job_id& parent, std::size_t limit);

@@ -3,6 +3,7 @@
 #include "store/keys.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace bitnetd::store {
 namespace {
@@ -74,18 +75,6 @@ result<std::vector<job_record>> jobs_db::children(const job_id& parent, std::uin
   return out;
 }
 
-status jobs_db::for_each_open(const std::function<bool(const open_job&)>& visit) const {
-  auto row = impl_->rows->rows(jobs::open);
-  for (; row.valid(); row.next()) {
-    const auto job = jobs::read_open(row.key(), row.value());
-    if (!job)
-      return job.why();
-    if (!visit(*job))
-      return {};
-  }
-  return row.state();
-}
-
 result<std::vector<open_job>> jobs_db::open_jobs(const std::optional<open_job>& after,
                                                  std::size_t limit) const {
   auto row = impl_->rows->rows(jobs::open);
@@ -98,6 +87,123 @@ result<std::vector<open_job>> jobs_db::open_jobs(const std::optional<open_job>& 
   std::vector<open_job> out;
   for (; row.valid() && out.size() < limit; row.next()) {
     auto job = jobs::read_open(row.key(), row.value());
+    if (!job)
+      return job.why();
+    out.push_back(std::move(*job));
+  }
+  if (auto ended = row.state(); !ended)
+    return ended;
+  return out;
+}
+
+result<overdue_jobs> jobs_db::overdue(std::int64_t now_us, std::size_t limit) const {
+  overdue_jobs out;
+  for (std::uint8_t cls = 0; cls < n_job_classes; ++cls) {
+    const auto wanted = static_cast<job_class>(cls);
+    auto row = impl_->rows->rows(jobs::open, jobs::open_class_key(wanted),
+                                 prefix_end(jobs::open_class_key(wanted)));
+    for (; row.valid(); row.next()) {
+      auto job = jobs::read_open(row.key(), row.value());
+      if (!job)
+        return job.why();
+      if (job->deadline_us == 0)
+        break;
+      if (job->deadline_us > now_us || out.jobs.size() == limit) {
+        out.next_us = out.next_us == 0 ? job->deadline_us : std::min(out.next_us, job->deadline_us);
+        break;
+      }
+      out.jobs.push_back(std::move(*job));
+    }
+    if (auto ended = row.state(); !ended)
+      return ended;
+  }
+  return out;
+}
+
+result<std::vector<open_job>> jobs_db::waking(const open_job& after, std::int64_t until_us,
+                                              std::size_t limit) const {
+  const auto from = jobs::waking_key(after.not_before_us, after.id);
+  auto row = impl_->rows->rows(jobs::waking, from, key_writer().time(until_us + 1).take());
+  std::vector<open_job> out;
+  for (; row.valid() && out.size() < limit; row.next()) {
+    if (row.key() == from)
+      continue;
+    auto job = jobs::read_open(row.value(), jobs::open_value(after));
+    if (!job)
+      return job.why();
+    job->not_before_us = key_reader(row.key()).time();
+    out.push_back(std::move(*job));
+  }
+  if (auto ended = row.state(); !ended)
+    return ended;
+  return out;
+}
+
+result<std::vector<job_id>> jobs_db::impl::live(std::string_view why) const {
+  std::vector<job_id> out;
+  auto row = rows->rows(jobs::live);
+  for (; row.valid(); row.next())
+    if (row.value() == why)
+      out.push_back(key_reader(row.key()).id());
+  if (auto ended = row.state(); !ended)
+    return ended;
+  return out;
+}
+
+result<std::vector<job_id>> jobs_db::open_batches() const { return impl_->live(jobs::live_batch); }
+result<std::vector<job_id>> jobs_db::running() const { return impl_->live(jobs::live_running); }
+
+result<std::vector<completed_item>>
+jobs_db::completed(const job_id& parent, std::uint32_t from_number, std::size_t limit) const {
+  auto row = impl_->rows->rows(jobs::completed, jobs::completed_key(parent, from_number),
+                               prefix_end(jobs::job_key(parent)));
+  std::vector<completed_item> out;
+  for (; row.valid() && out.size() < limit; row.next()) {
+    auto item = jobs::read_completed(row.key(), row.value());
+    if (!item)
+      return item.why();
+    out.push_back(*item);
+  }
+  if (auto ended = row.state(); !ended)
+    return ended;
+  return out;
+}
+
+result<completed_counts> jobs_db::count_completed(const job_id& parent) const {
+  const auto prefix = jobs::job_key(parent);
+  auto row = impl_->rows->rows(jobs::completed, prefix, prefix_end(prefix));
+  completed_counts out;
+  for (; row.valid(); row.next()) {
+    const auto item = jobs::read_completed(row.key(), row.value());
+    if (!item)
+      return item.why();
+    ++(item->state == job_state::done ? out.done : out.failed);
+  }
+  if (auto ended = row.state(); !ended)
+    return ended;
+  return out;
+}
+
+result<std::vector<job_record>> jobs_db::dead(const std::optional<job_id>& after,
+                                              std::size_t limit) const {
+  auto row = impl_->rows->rows(jobs::dead);
+  auto from = key_writer().time(std::numeric_limits<std::int64_t>::max()).take();
+  if (after) {
+    const auto last = impl_->find(*after);
+    if (!last)
+      return last.why();
+    from = jobs::dead_key(last->ended_us, *after);
+  }
+  row.seek_at_or_before(from);
+  std::vector<job_record> out;
+  for (; row.valid() && out.size() < limit; row.previous()) {
+    if (row.key() == from)
+      continue;
+    key_reader parts(row.key());
+    (void)parts.time();
+    auto job = impl_->find(parts.id());
+    if (!job && job.why().code() == errc::not_found)
+      continue; // removed while we read
     if (!job)
       return job.why();
     out.push_back(std::move(*job));

@@ -58,12 +58,37 @@ void jobs_batch::pending::drop_row(std::size_t column, std::string_view key,
   bytes -= static_cast<std::int64_t>(key.size() + value_bytes);
 }
 
+void jobs_batch::pending::set_live(held& job, bool runs) {
+  const bool ran = job.record.state == job_state::running;
+  if (ran == runs)
+    return;
+  const auto key = jobs::job_key(job.record.id);
+  if (runs)
+    add_row(jobs::live, key, jobs::live_running);
+  else
+    drop_row(jobs::live, key, jobs::live_running.size());
+}
+
+status jobs_batch::pending::complete(const job_record& child) {
+  auto next = completions.find(*child.parent);
+  if (next == completions.end()) {
+    const auto stored = db.next_completed(*child.parent);
+    if (!stored)
+      return stored.why();
+    next = completions.emplace(*child.parent, *stored).first;
+  }
+  add_row(jobs::completed, jobs::completed_key(*child.parent, next->second++),
+          jobs::completed_value(child.id, child.index, child.state));
+  return {};
+}
+
 void jobs_batch::pending::clear() {
   rows.clear();
   jobs.clear();
   output_ends.clear();
   keys.clear();
   children.clear();
+  completions.clear();
   bytes = jobs_added = open_added = 0;
   accepted = 0;
   facts = 0;

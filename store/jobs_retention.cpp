@@ -25,6 +25,14 @@ status jobs_batch::pending::drop_output(const job_id& job) {
   return row.state();
 }
 
+status jobs_batch::pending::drop_completions(const job_id& parent) {
+  const auto prefix = jobs::job_key(parent);
+  auto row = db.rows->rows(jobs::completed, prefix, prefix_end(prefix));
+  for (; row.valid(); row.next())
+    drop_row(jobs::completed, row.key(), row.value().size());
+  return row.state();
+}
+
 status jobs_batch::pending::drop_job(held& job) {
   const auto& record = job.record;
   const auto key = jobs::job_key(record.id);
@@ -57,6 +65,8 @@ status jobs_batch::pending::drop_job(held& job) {
     drop_row(jobs::expiry,
              jobs::expiry_key(record.ended_us + record.retention_us, jobs::expiring::job, key), 0);
   }
+  if (record.state == job_state::dead)
+    drop_row(jobs::dead, jobs::dead_key(record.ended_us, record.id), 0);
   if (bound) {
     // The key outlives the job, so that a late retry does not compute again.
     const auto kept = std::chrono::microseconds(db.options.key_retention).count();
@@ -103,6 +113,9 @@ result<bool> jobs_batch::pending::remove_within(const job_id& job, std::size_t& 
     if (budget == 0)
       return false; // the parent goes last, so that its children are always found
   }
+  if ((*found)->record.is_batch)
+    if (auto gone = drop_completions(job); !gone)
+      return gone;
   if (auto gone = drop_job(**found); !gone)
     return gone;
   --budget;

@@ -14,7 +14,10 @@ namespace bitnetd::store {
 // Values of the jobs database, in envelopes (envelope.h); docs/store.md has the fields. `key` is
 // the key that a value is stored under. Decoding answers corrupt or newer_schema.
 
+/// Of the records' envelopes.
 inline constexpr std::uint8_t job_schema = 1;
+/// Of the database as a whole: its column families and what their rows mean.
+inline constexpr int journal_schema = 2;
 
 /// The record without request (a row of its own). Fields that have their default are left out.
 [[nodiscard]] std::string encode_job(std::string_view key, const job_record& job);

@@ -5,6 +5,7 @@
 #include "clients/bitnetctl/show.h"
 #include "daemon/wire_json.h"
 
+#include <algorithm>
 #include <iostream>
 #include <thread>
 
@@ -133,6 +134,38 @@ int run_undrain(const session& with) {
   });
 }
 
+int run_dead(const session& with, const std::string& action, const std::vector<std::string>& jobs) {
+  if (action == "ls")
+    return ask_and_show(with, with.admin(), "dead.list", {{"limit", 500}},
+                        [](const json& body) { show_jobs(std::cout, body["jobs"]); });
+  if (action == "purge" && jobs.empty())
+    return ask_and_show(with, with.admin(), "dead.purge", json::object(), [](const json& body) {
+      std::cout << body.value("removed", 0) << " removed\n";
+    });
+  if (jobs.empty())
+    throw bad_input("dead retry: expected the ids of jobs");
+  int status = exit_code::ok;
+  for (const auto& job : jobs)
+    status = std::max(
+        status, ask_and_show(with, with.admin(), action == "retry" ? "dead.retry" : "dead.purge",
+                             {{"job", job}}, [&job](const json& body) {
+                               std::cout << job << ' '
+                                         << body.value("state", std::string("removed")) << '\n';
+                             }));
+  return status;
+}
+
+int run_requeue(const session& with, const std::vector<std::string>& jobs) {
+  int status = exit_code::ok;
+  for (const auto& job : jobs)
+    status = std::max(status, ask_and_show(with, with.admin(), "job.requeue", {{"job", job}},
+                                           [&job](const json& body) {
+                                             std::cout << job << " again as "
+                                                       << body.value("job", std::string()) << '\n';
+                                           }));
+  return status;
+}
+
 int run_raw(const session& with, const std::string& type, const std::string& body, bool admin) {
   const auto text = body == "-" ? read_input("-") : body;
   auto parsed = wire::parse_object(text);
@@ -141,8 +174,8 @@ int run_raw(const session& with, const std::string& type, const std::string& bod
   auto daemon = admin ? with.admin() : with.front();
   const auto& request = std::get<json>(parsed);
   daemon.send(type, request);
-  // A submit may be answered more than once.
-  const bool submits = type == "submit";
+  // A submit may be answered more than once, and so may an attach.
+  const bool submits = type == "submit" || type == "attach";
   const bool ends_with_accept = request.value("mode", json("job")) == "job" &&
                                 request.value("wait", json("accept")) == "accept";
   for (;;) {
@@ -151,7 +184,9 @@ int run_raw(const session& with, const std::string& type, const std::string& bod
     print_json({{"type", reply.type}, {"body", reply.body}});
     if (reply.is_error())
       return report_error(reply.body);
-    const bool more = reply.type == "delta" || (reply.type == "accepted" && !ends_with_accept);
+    const bool partial = reply.type == "delta" || reply.type == "item" ||
+                         reply.type == "progress" || reply.type == "rewound";
+    const bool more = partial || (reply.type == "accepted" && !ends_with_accept);
     if (!submits || !more)
       return exit_code::ok;
   }

@@ -21,6 +21,12 @@ namespace bitnetd::ctl {
 /// With `wait`: until nothing is open any more, or the time is over (exit status 4).
 [[nodiscard]] int run_drain(const session& with, std::optional<std::chrono::seconds> wait);
 [[nodiscard]] int run_undrain(const session& with);
+/// Jobs that were running in two crashes: `action` is ls, retry or purge; purge without jobs is
+/// all.
+[[nodiscard]] int run_dead(const session& with, const std::string& action,
+                           const std::vector<std::string>& jobs);
+/// The requests of ended jobs as new jobs.
+[[nodiscard]] int run_requeue(const session& with, const std::vector<std::string>& jobs);
 /// Any request as it is; replies until one that ends it.
 [[nodiscard]] int run_raw(const session& with, const std::string& type, const std::string& body,
                           bool admin);

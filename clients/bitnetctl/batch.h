@@ -24,7 +24,9 @@ struct batch_options {
 };
 
 /// Submits the lines as durable batch jobs, shows progress, and writes one JSON object per line in
-/// the order of the input. A run that was broken off and is repeated takes up the same jobs.
+/// the order of the input, each as soon as it is there. A run that was broken off and is repeated
+/// takes up the same jobs: nothing is computed twice. A daemon that ends and comes back meanwhile
+/// is waited for.
 [[nodiscard]] int run_batch(const session& with, const batch_options& options);
 
 /// The items of a JSONL text: each line is an object with prompt, messages or input (and

@@ -64,6 +64,11 @@ private:
         command("result", "the answer of a job", [this] { return run_result(with_, job_, wait_); });
     result->add_option("job", job_, "job id")->required();
     result->add_option("--wait", wait_, "seconds to wait for its end");
+    auto* const tail = command("tail", "the output of a job as it comes",
+                               [this] { return run_tail(with_, job_, offset_, silence_); });
+    tail->add_option("job", job_, "job id")->required();
+    tail->add_option("--from", offset_, "byte of the text to begin at");
+    tail->add_option("--silence", silence_, "seconds to wait for its next word");
     auto* const list =
         command("ls", "jobs, newest first", [this] { return run_list(with_, list_); });
     list->add_option("--state", list_.states, "only these states; may be repeated")
@@ -114,6 +119,16 @@ private:
       return run_drain(with_, drain_wait_);
     })->add_option("--wait", drain_wait_, "seconds to wait until nothing is open");
     command("undrain", "take jobs again", [this] { return run_undrain(with_); });
+    auto* const dead = command("dead", "jobs that were running in two crashes of the daemon",
+                               [this] { return run_dead(with_, action_, jobs_); });
+    dead->add_option("action", action_, "ls, retry or purge")
+        ->required()
+        ->check(CLI::IsMember({"ls", "retry", "purge"}));
+    dead->add_option("jobs", jobs_, "job ids; purge without them removes all");
+    command("requeue", "ended jobs once more, as new jobs",
+            [this] { return run_requeue(with_, jobs_); })
+        ->add_option("jobs", jobs_, "job ids")
+        ->required();
     auto* const raw =
         command("raw", "send any request", [this] { return run_raw(with_, type_, body_, admin_); });
     raw->add_option("type", type_, "as in docs/protocol.md")->required();
@@ -131,7 +146,8 @@ private:
   top_options top_;
   std::vector<std::string> jobs_;
   std::string job_, file_, action_ = "show", name_, type_, body_ = "{}";
-  std::chrono::seconds wait_{0};
+  std::uint64_t offset_ = 0;
+  std::chrono::seconds wait_{0}, silence_{3600};
   std::optional<std::chrono::seconds> drain_wait_;
   bool brief_ = false, dry_run_ = false, schema_ = false, admin_ = false;
 };

@@ -50,7 +50,8 @@ json body_of(const submit_options& options) {
 // Prints deltas as they come and keeps the credit up.
 class stream_printer {
 public:
-  stream_printer(connection& to, bool quiet) : to_(to), quiet_(quiet) {}
+  stream_printer(connection& to, bool quiet, std::uint64_t from = 0)
+      : to_(to), quiet_(quiet), shown_(from) {}
 
   void take(const json& delta) {
     const auto text = delta.value("text", std::string());
@@ -81,7 +82,7 @@ public:
 private:
   connection& to_;
   bool quiet_, gap_ = false;
-  std::uint64_t shown_ = 0;
+  std::uint64_t shown_;
   int unpaid_ = 0;
 };
 
@@ -124,6 +125,30 @@ void submit_options::add_to(CLI::App& command) {
   command.add_option("--durable", durable, "true or false: keep the job on disk");
   command.add_option("--silence", silence, "seconds to wait for the next word of the job");
   request.add_to(command);
+}
+
+int run_tail(const session& with, const std::string& job, std::uint64_t offset,
+             std::chrono::seconds silence) {
+  auto daemon = with.front();
+  daemon.send("attach", {{"job", job}, {"off", offset}, {"credit", credit_window}});
+  stream_printer printer(daemon, with.as_json, offset);
+  for (;;) {
+    const auto reply = daemon.receive(silence);
+    if (reply.id.empty() && !reply.is_error())
+      continue;
+    if (with.as_json)
+      print_json(reply.body);
+    if (reply.type == "delta")
+      printer.take(reply.body);
+    else if (reply.is_error())
+      return report_error(reply.body);
+    if (reply.type != "result")
+      continue;
+    if (!with.as_json)
+      printer.finish(reply.body.value("text", std::string()));
+    return reply.body.value("state", std::string()) == "done" ? exit_code::ok
+                                                              : exit_code::job_failed;
+  }
 }
 
 int run_submit(const session& with, const submit_options& options) {

@@ -22,4 +22,8 @@ struct submit_options {
 
 [[nodiscard]] int run_submit(const session& with, const submit_options& options);
 
+/// `tail`: the output of a job from byte `offset` on, to its end.
+[[nodiscard]] int run_tail(const session& with, const std::string& job, std::uint64_t offset,
+                           std::chrono::seconds silence);
+
 } // namespace bitnetd::ctl

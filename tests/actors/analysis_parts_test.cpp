@@ -94,30 +94,71 @@ TEST_CASE("what was used lately is kept longest", "[actors][analysis]") {
   }
 }
 
-TEST_CASE("the release queue goes by class, deadline and age; sleepers wait for their time",
-          "[actors][ledger]") {
+namespace {
+
+store::open_job waiting(std::uint8_t number, store::job_class cls = store::job_class::normal,
+                        std::int64_t deadline_us = 0) {
+  store::open_job out;
+  out.id.bytes[15] = number;
+  out.cls = cls;
+  out.deadline_us = deadline_us;
+  out.principal = "alice";
+  return out;
+}
+
+std::vector<int> pop_all(release_queue& queue) {
+  std::vector<int> out;
+  while (const auto id = queue.pop())
+    out.push_back(id->bytes[15]);
+  return out;
+}
+
+const auto anything = [](const store::open_job&) { return true; };
+
+} // namespace
+
+TEST_CASE("waiting jobs go by class, then deadline, then arrival", "[actors][release_queue]") {
   release_queue queue;
-  const auto id = [](std::uint8_t n) {
-    store::job_id out;
-    out.bytes[15] = n;
-    return out;
-  };
-  using store::job_class;
-  queue.push({id(1), job_class::batch, 0, 0}, 100);
-  queue.push({id(2), job_class::normal, 0, 0}, 100);
-  queue.push({id(3), job_class::normal, 900, 0}, 100);
-  queue.push({id(4), job_class::interactive, 0, 500}, 100); // sleeps
-  queue.push({id(5), job_class::normal, 0, 0}, 100);
-  CHECK(queue.pop() == id(3));
-  CHECK(queue.wake(499).empty());
-  CHECK(queue.wake(500) == std::vector{id(4)});
-  CHECK(queue.pop() == id(4));
-  CHECK(queue.remove(id(2)));
-  CHECK(queue.pop() == id(5));
-  CHECK(queue.pop() == id(1));
-  CHECK_FALSE(queue.pop());
-  queue.push({id(6), job_class::normal, 700, 0}, 100);
-  queue.push({id(7), job_class::normal, 700, 9000}, 100); // would expire asleep
-  CHECK(queue.take_expired(700).size() == 2);
+  queue.fill({}, true, anything); // nothing waits on disk
+  queue.push(waiting(1));
+  queue.push(waiting(2, store::job_class::interactive));
+  queue.push(waiting(3, store::job_class::normal, 50));
+  queue.push(waiting(4, store::job_class::normal, 40));
+  queue.push(waiting(5));
+  CHECK(queue.remove(waiting(5)));
+  CHECK_FALSE(queue.remove(waiting(5)));
+  CHECK(pop_all(queue) == std::vector<int>{2, 4, 3, 1});
+  CHECK_FALSE(queue.needs_page());
+}
+
+TEST_CASE("what sorts behind the window waits for its page, what sorts before it does not",
+          "[actors][release_queue]") {
+  release_queue queue;
+  CHECK(queue.needs_page());
+  queue.push(waiting(9)); // it is on disk: the page will have it
   CHECK(queue.size() == 0);
+  const std::vector page{waiting(2), waiting(4), waiting(6)};
+  queue.fill(page, false, [](const store::open_job& job) { return job.id.bytes[15] != 4; });
+  CHECK(queue.edge()->id.bytes[15] == 6);
+  queue.push(waiting(3));
+  queue.push(waiting(8)); // behind the edge
+  queue.push(waiting(4)); // it was on its way when the page was read
+  CHECK(pop_all(queue) == std::vector<int>{2, 3, 4, 6});
+  REQUIRE(queue.needs_page());
+  const std::vector rest{waiting(8), waiting(9)};
+  queue.fill(rest, true, anything);
+  CHECK(pop_all(queue) == std::vector<int>{8, 9});
+  CHECK_FALSE(queue.needs_page());
+  queue.push(waiting(20)); // all of the disk is known: it stands here
+  CHECK(pop_all(queue) == std::vector<int>{20});
+}
+
+TEST_CASE("the window gives back to the disk what is too much", "[actors][release_queue]") {
+  release_queue queue{3};
+  queue.fill({}, true, anything);
+  for (const auto n : std::vector<std::uint8_t>{5, 1, 4, 2, 3})
+    queue.push(waiting(n));
+  CHECK(pop_all(queue) == std::vector<int>{1, 2, 3});
+  REQUIRE(queue.needs_page());
+  CHECK(queue.edge()->id.bytes[15] == 3);
 }

@@ -137,6 +137,11 @@ struct ledger_fixture : actor_fixture {
     end.out.what = result_ptr{result};
     tell(aut, ended_atom_v, std::move(end));
   }
+  /// Attaches; the responder confirms that the job is read.
+  void attach(const query& what) {
+    tell(aut, attach_atom_v, what);
+    tell(aut, seen_atom_v, what.jobs.front());
+  }
   query ask(std::uint8_t number, const std::string& tag = "q") const {
     query out;
     out.reply_to = {0, "peer", tag, false};

@@ -33,8 +33,11 @@ TEST_CASE_METHOD(ledger_fixture, "output is written in order and its reader hear
   CHECK(*jobs->output_text(id_of(1), 0, 100) == "ab");
   tell(aut, output{id_of(1), 2, {7}, "c", 0});
   CHECK(*jobs->output_text(id_of(1), 0, 100) == "abc");
-  // An answer that failed its checks is drawn anew, from the first token.
+  // An answer that failed its checks is drawn anew, from the first token, and with another seed.
+  tell(aut, redrawn_atom_v, id_of(1), std::uint64_t{77}, 1u);
   tell(aut, output{id_of(1), 0, {9}, "x", 0});
+  CHECK(read_options(jobs->find(id_of(1))->options)->sampling.seed == 77);
+  CHECK(read_options(jobs->find(id_of(1))->options)->retries == 1);
   CHECK(*jobs->output_text(id_of(1), 0, 100) == "x");
   CHECK(responder_in.count<written_atom, job_id>() == 3);
 }

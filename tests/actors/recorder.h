@@ -16,9 +16,11 @@
 namespace bitnetd::actors::testing {
 
 /// OUTBOX and DOOR in one, as in the daemon.
-using gate_actor = caf::typed_actor<caf::reacts_to<reply>, caf::reacts_to<event>,
-                                    caf::reacts_to<connect_atom, peers_ptr>,
-                                    caf::reacts_to<configure_atom, conf::config_ptr>>;
+using gate_actor =
+    caf::typed_actor<caf::reacts_to<reply>, caf::reacts_to<event>,
+                     caf::reacts_to<connect_atom, peers_ptr>,
+                     caf::reacts_to<configure_atom, conf::config_ptr>,
+                     caf::reacts_to<drain_atom, bool>, caf::reacts_to<lost_atom, std::string>>;
 
 /// Everything that was said to one client request, told by its tag.
 struct conversation {
@@ -136,6 +138,8 @@ inline gate_actor::behavior_type gate(gate_actor::pointer, std::shared_ptr<recor
       [into](const event& what) { into->add(what); },
       [into](connect_atom, const peers_ptr& all) { into->add(all); },
       [](configure_atom, const conf::config_ptr&) {},
+      [](drain_atom, bool) {},
+      [](lost_atom, const std::string&) {},
   };
 }
 

@@ -212,6 +212,7 @@ TEST_CASE_METHOD(responder_fixture,
       if (random() % 3 == 0) {
         query more;
         more.principal = "alice";
+        more.reply_to = maker.what.reply_to;
         more.jobs = {id};
         more.credit = static_cast<std::uint32_t>(1 + random() % 2);
         allowed += more.credit;
@@ -237,7 +238,7 @@ TEST_CASE_METHOD(responder_fixture,
   }
 }
 
-TEST_CASE_METHOD(responder_fixture, "another principal's credit changes nothing",
+TEST_CASE_METHOD(responder_fixture, "another connection's credit changes nothing",
                  "[actors][responder]") {
   maker.what.mode = reply_mode::stream;
   maker.what.credit = 0;
@@ -245,11 +246,15 @@ TEST_CASE_METHOD(responder_fixture, "another principal's credit changes nothing"
   piece(id, 0, {7}, "x");
   query more;
   more.principal = "mallory";
+  more.reply_to = maker.what.reply_to;
+  more.reply_to.peer = "another";
   more.jobs = {id};
   more.credit = 5;
   tell(aut, credit_atom_v, more);
   CHECK(told("r").deltas.empty());
+  CHECK(ledger_in.count<credit_atom, query>() == 1); // it may be attached
   more.principal = "alice";
+  more.reply_to = maker.what.reply_to;
   tell(aut, credit_atom_v, more);
   CHECK(told("r").delta_text() == "x");
 }
@@ -268,6 +273,7 @@ TEST_CASE_METHOD(responder_fixture, "a durable job's text leaves only after it w
   CHECK(told("r").delta_text() == "one");
   CHECK(workers_in[0].count<taken_atom, job_id>() == 1);
   query more;
+  more.reply_to = maker.what.reply_to;
   more.principal = "alice";
   more.jobs = {id};
   more.credit = 5;

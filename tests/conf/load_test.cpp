@@ -121,7 +121,8 @@ TEST_CASE_METHOD(conf_fixture, "each mistake in bitnetd.yaml has its place and i
       // wrong kinds
       {model + "limits: 5\n",
        "bitnetd.yaml:2:9: limits: expected a mapping of body_bytes, max_tokens, open_jobs, "
-       "open_bytes, batch_items, result_retention, drain_timeout, result_bytes, got 5\n"},
+       "open_bytes, batch_items, result_retention, drain_timeout, result_bytes, disk_reserve, got "
+       "5\n"},
       {model + "log: [level]\n",
        "bitnetd.yaml:2:6: log: expected a mapping of level, got a list\n"},
       {model + "? [a, b]\n: 1\n", "bitnetd.yaml:2:3: expected a word as the key, got a list\n"},

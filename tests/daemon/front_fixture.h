@@ -92,6 +92,15 @@ inline caf::behavior stand_in(caf::event_based_actor* self, pipeline_record* see
       [=](actors::ack_atom, const actors::query& q) {
         seen->queries.add({"ack", q});
       },
+      [=](actors::attach_atom, const actors::query& q) {
+        seen->queries.add({"attach", q});
+      },
+      [=](actors::detach_atom, const actors::query& q) {
+        seen->queries.add({"detach", q});
+      },
+      [=](actors::manage_atom, const std::string& order, const actors::query& q) {
+        seen->queries.add({order, q});
+      },
       [=](actors::admin_atom, const actors::admin_request& r) { seen->admin.add(r); },
   };
 }

@@ -132,7 +132,7 @@ TEST_CASE("a socket's role is checked before the body is looked at", "[daemon][f
     CHECK(refused.body["name"] == "E_ROLE");
     CHECK(refused.body["code"] == 111);
   }
-  for (const char* type : {"submit", "cancel", "ack", "credit", "reload"})
+  for (const char* type : {"submit", "cancel", "ack", "job.requeue", "reload"})
     CHECK(reader.ask(type, garbage).body["name"] == "E_ROLE");
   CHECK(reader.ask("status", garbage).body["name"] == "E_JSON");
   CHECK(house.seen.submits.size() == 0);
@@ -356,4 +356,39 @@ TEST_CASE("those who wait are told goodbye", "[daemon][front]") {
   CHECK(bye.body["resume"] == true);
   idle.socket().set(zmq::sockopt::rcvtimeo, 200);
   CHECK_THROWS(idle.receive());
+}
+
+TEST_CASE("an attach is handed on, and ended when its client is gone", "[daemon][front]") {
+  front_fixture house;
+  house.connect_pipeline();
+  const auto job = some_job();
+  const auto body = R"({"off":5,"credit":2,"job":")" + job.text() + "\"}";
+  auto stays = house.open("front.sock");
+  stays.send("attach", "a", body);
+  const auto attach = house.seen.queries.next();
+  CHECK(attach.first == "attach");
+  CHECK(attach.second.offset == 5);
+  CHECK(attach.second.credit == 2);
+  stays.send("detach", "d", R"({"job":")" + job.text() + "\"}");
+  CHECK(house.seen.queries.next().first == "detach");
+
+  std::optional<client> leaves(house.open("front.sock"));
+  leaves->send("attach", "b", body);
+  const auto left = house.seen.queries.next();
+  CHECK(left.first == "attach");
+  leaves.reset();
+  // The front learns of it when it sends, some time after the connection went.
+  for (std::uint64_t i = 0; i < 200 && house.seen.queries.size() == 0; ++i) {
+    actors::reply out;
+    out.to = left.second.reply_to;
+    out.principal = left.second.principal;
+    out.what = actors::reply_delta{job, i, i, "x", 1};
+    caf::anon_send(house.outbox, std::move(out));
+    std::this_thread::sleep_for(5ms);
+  }
+  const auto [type, query] = house.seen.queries.next();
+  CHECK(type == "detach");
+  CHECK(query.jobs == std::vector{job});
+  CHECK(query.reply_to.peer == left.second.reply_to.peer);
+  CHECK(query.reply_to.tag.empty()); // nobody is told
 }

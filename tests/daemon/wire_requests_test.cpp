@@ -33,6 +33,16 @@ TEST_CASE("every request is read with its fields and defaults", "[daemon][reques
   CHECK(read<ping>("ping", {{"t", "x"}}) == ping{"\"x\""});
   CHECK(read<ping>("ping", {{"t", 1.5}}) == ping{"1.5"});
   CHECK(read<credit>("credit", {{"job", job}, {"n", 5}}) == credit{job, 5});
+  CHECK(read<attach>("attach", {{"job", job}}) == attach{job, 0, 64, false, false});
+  CHECK(read<attach>(
+            "attach",
+            {{"job", job}, {"off", 7}, {"credit", 0}, {"progress", true}, {"order", "input"}}) ==
+        attach{job, 7, 0, true, true});
+  CHECK(read<detach>("detach", {{"job", job}}) == detach{job});
+  CHECK(read<dead_query>("dead.list", {{"limit", 5}, {"cursor", job}}) == dead_query{job, 5});
+  CHECK(read<dead_order>("dead.purge", json::object()) == dead_order{});
+  for (const char* type : {"dead.retry", "dead.purge", "job.requeue"})
+    CHECK(read<dead_order>(type, {{"job", job}}) == dead_order{job});
   CHECK(read<status_query>("status", {{"job", job}}) == status_query{{job}});
   CHECK(read<status_query>("status", {{"jobs", {job, job}}}) == status_query{{job, job}});
   CHECK(read<result_query>("result", {{"job", job}}) == result_query{job, 0});
@@ -85,6 +95,16 @@ TEST_CASE("malformed requests are refused by their field", "[daemon][requests]")
       {"status", {{"jobs", json::array()}}, "jobs"},
       {"status", {{"jobs", std::vector<std::string>(101, job)}}, "jobs"},
       {"status", {{"jobs", {job, 7}}}, "jobs[1]"},
+      {"attach", json::object(), "job"},
+      {"attach", {{"job", job}, {"off", -1}}, "off"},
+      {"attach", {{"job", job}, {"off", std::int64_t{1} << 54}}, "off"},
+      {"attach", {{"job", job}, {"credit", 1'000'001}}, "credit"},
+      {"attach", {{"job", job}, {"order", "random"}}, "order"},
+      {"attach", {{"job", job}, {"seq", 1}}, "seq"},
+      {"detach", json::object(), "job"},
+      {"dead.list", {{"cursor", "x"}}, "cursor"},
+      {"dead.retry", json::object(), "job"},
+      {"job.requeue", json::object(), "job"},
       {"result", {{"job", job}, {"wait_ms", 60001}}, "wait_ms"},
       {"result", {{"job", job}, {"wait_ms", -1}}, "wait_ms"},
       {"list", {{"state", {"finished"}}}, "state[0]"},

@@ -318,12 +318,7 @@ TEST_CASE("unfinished jobs come in the order of release", "[store][jobs]") {
     expected = {urgent_ann, urgent_bob, no_deadline, normal, late};
   }
   const jobs_db db(folder.path());
-  std::vector<open_job> seen;
-  must(db.for_each_open([&](const open_job& job) {
-    seen.push_back(job);
-    return true;
-  }));
-  CHECK(seen == expected);
+  CHECK(must(db.open_jobs(std::nullopt, 100)) == expected);
   CHECK(db.totals().open == 5);
 
   std::vector<open_job> paged;
@@ -335,12 +330,6 @@ TEST_CASE("unfinished jobs come in the order of release", "[store][jobs]") {
     paged.insert(paged.end(), page.begin(), page.end());
   }
   CHECK(paged == expected);
-  seen.clear();
-  must(db.for_each_open([&](const open_job& job) {
-    seen.push_back(job);
-    return seen.size() < 2;
-  }));
-  CHECK(seen.size() == 2);
 }
 
 TEST_CASE("crashes while running are counted and the job returns to the queue", "[store][jobs]") {
@@ -474,11 +463,11 @@ TEST_CASE("a database of a newer version is refused by name", "[store][jobs]") {
     {
       database raw(folder.path() / "db", jobs::columns, options);
       write_batch batch;
-      batch.put(raw, jobs::sys, jobs::schema_key, "2");
+      batch.put(raw, jobs::sys, jobs::schema_key, "3");
       must(raw.write(batch, true));
     }
     REQUIRE_THROWS_WITH(jobs_db(folder.path()),
-                        Catch::Contains("schema 2") && Catch::Contains("newer version"));
+                        Catch::Contains("schema 3") && Catch::Contains("newer version"));
   }
   SECTION("an unknown column family") {
     std::vector<column> more(jobs::columns.begin(), jobs::columns.end());
@@ -564,4 +553,182 @@ TEST_CASE("readers on other threads see whole jobs while the ledger writes", "[s
   first.join();
   second.join();
   CHECK(wrong == 0);
+}
+
+TEST_CASE("the ends of a batch's items keep their order, and are counted", "[store][jobs]") {
+  const scratch_folder folder;
+  {
+    jobs_db db(folder.path());
+    auto batch = some_job(1);
+    batch.is_batch = true;
+    must(db.accept(std::array{batch}));
+    auto facts = db.begin();
+    for (std::uint32_t n = 0; n < 3; ++n) {
+      auto item = some_job(2 + n);
+      item.parent = batch.id;
+      item.index = n;
+      must(facts.accept(item));
+    }
+    must(facts.grow(batch.id, 3, false));
+    must(facts.commit(durability::synced));
+    CHECK(must(db.open_batches()) == std::vector{batch.id});
+    // Two ends in one commit, then one in the next.
+    must(facts.finish(job_number(4), job_state::done, new_year_us + 50, "{}"));
+    must(facts.finish(job_number(2), job_state::failed, new_year_us + 50, "{}"));
+    must(facts.commit(durability::synced));
+    finish(db, job_number(3));
+  }
+  jobs_db db(folder.path());
+  std::vector<std::uint32_t> order;
+  for (const auto& item : must(db.completed(job_number(1))))
+    order.push_back(item.index);
+  CHECK(order == std::vector<std::uint32_t>{2, 0, 1});
+  CHECK(must(db.completed(job_number(1), 2)).size() == 1);
+  CHECK(must(db.completed(job_number(1), 0, 1))[0].child == job_number(4));
+  CHECK(must(db.count_completed(job_number(1))) == completed_counts{2, 1});
+  finish(db, job_number(1));
+  CHECK(must(db.open_batches()).empty());
+  auto facts = db.begin();
+  must(facts.remove(job_number(1)));
+  must(facts.commit(durability::synced));
+  CHECK(must(db.completed(job_number(1))).empty());
+  CHECK(db.totals() == must(db.recount()));
+}
+
+TEST_CASE("what was running is known at the next open, and only that", "[store][jobs]") {
+  const scratch_folder folder;
+  {
+    jobs_db db(folder.path());
+    for (std::uint32_t n = 1; n <= 4; ++n)
+      must(db.accept(std::array{some_job(n)}));
+    auto facts = db.begin();
+    for (std::uint32_t n = 1; n <= 4; ++n)
+      must(facts.set_running(job_number(n), new_year_us));
+    must(facts.set_running(job_number(1), new_year_us + 1)); // again, on another worker
+    must(facts.commit(durability::written));
+    must(facts.set_state(job_number(2), job_state::queued));
+    must(facts.finish(job_number(3), job_state::done, new_year_us + 5, "{}"));
+    must(facts.commit(durability::written));
+  }
+  jobs_db db(folder.path());
+  CHECK(must(db.running()) == std::vector{job_number(1), job_number(4)});
+  auto facts = db.begin();
+  CHECK(must(facts.count_crash(job_number(1))) == 1);
+  must(facts.commit(durability::synced));
+  CHECK(must(db.running()) == std::vector{job_number(4)});
+  CHECK(db.totals() == must(db.recount()));
+}
+
+TEST_CASE("overdue and waking jobs are found by their time", "[store][jobs]") {
+  const scratch_folder folder;
+  jobs_db db(folder.path());
+  const auto add = [&](std::uint32_t n, job_class cls, std::int64_t deadline_us,
+                       std::int64_t not_before_us) {
+    auto job = some_job(n);
+    job.cls = cls;
+    job.deadline_us = deadline_us;
+    job.not_before_us = not_before_us;
+    must(db.accept(std::array{job}));
+  };
+  add(1, job_class::background, new_year_us + 10, 0);
+  add(2, job_class::interactive, new_year_us + 20, 0);
+  add(3, job_class::interactive, new_year_us + 30, new_year_us + 7);
+  add(4, job_class::normal, 0, new_year_us + 5);
+  const auto late = must(db.overdue(new_year_us + 20, 100));
+  REQUIRE(late.jobs.size() == 2);
+  CHECK(late.jobs[0].id == job_number(2));
+  CHECK(late.jobs[1].id == job_number(1));
+  CHECK(late.next_us == new_year_us + 30);
+  CHECK(must(db.overdue(new_year_us + 9, 100)).jobs.empty());
+  CHECK(must(db.overdue(new_year_us + 30, 1)).jobs.size() == 1);
+
+  auto waking = must(db.waking({}, new_year_us + 100, 1));
+  REQUIRE(waking.size() == 1);
+  CHECK(waking[0].id == job_number(4));
+  CHECK(waking[0].cls == job_class::normal);
+  waking = must(db.waking(waking[0], new_year_us + 100, 10));
+  REQUIRE(waking.size() == 1);
+  CHECK(waking[0].id == job_number(3));
+  CHECK(waking[0].deadline_us == new_year_us + 30);
+  finish(db, job_number(3));
+  CHECK(must(db.waking({}, new_year_us + 100, 10)).size() == 1);
+}
+
+TEST_CASE("a dead job can be queued again, once, and then is as new", "[store][jobs]") {
+  const scratch_folder folder;
+  jobs_db db(folder.path());
+  auto job = some_job(1);
+  job.key = "key";
+  must(db.accept(std::array{job}));
+  auto facts = db.begin();
+  must(facts.append_output(job.id, 0, std::array<std::uint32_t, 1>{5}, "text"));
+  must(facts.set_running(job.id, new_year_us + 1));
+  CHECK(must(facts.count_crash(job.id)) == 1);
+  CHECK(facts.revive(job.id).code() == errc::invalid);
+  must(facts.finish(job.id, job_state::dead, new_year_us + 9, "{}", "died"));
+  must(facts.commit(durability::synced));
+  REQUIRE(must(db.dead(std::nullopt, 10)).size() == 1);
+  must(facts.revive(job.id));
+  must(facts.commit(durability::synced));
+  const auto now = must(db.find(job.id));
+  CHECK(now.state == job_state::queued);
+  CHECK(now.attempts == 0);
+  CHECK(now.error.empty());
+  CHECK(must(db.dead(std::nullopt, 10)).empty());
+  CHECK(must(db.open_jobs(std::nullopt, 10)).size() == 1);
+  CHECK(must(db.position(job.id)).tokens == 0);
+  CHECK(must(db.find_by_key("ann", "key", new_year_us)).job == job.id);
+  CHECK(db.totals() == must(db.recount()));
+  CHECK(facts.revive(job.id).code() == errc::invalid);
+}
+
+TEST_CASE("text behind a place is dropped and the tokens stay", "[store][jobs]") {
+  const scratch_folder folder;
+  jobs_db db(folder.path());
+  must(db.accept(std::array{some_job(1)}));
+  const auto id = job_number(1);
+  auto facts = db.begin();
+  must(facts.append_output(id, 0, std::array<std::uint32_t, 2>{1, 2}, "ab"));
+  must(facts.append_output(id, 2, std::array<std::uint32_t, 1>{3}, "cd"));
+  must(facts.append_output(id, 3, std::array<std::uint32_t, 1>{4}, ""));
+  must(facts.append_output(id, 4, {}, "e"));
+  must(facts.commit(durability::written));
+  SECTION("within a row") {
+    must(facts.trim_output(id, 3));
+    must(facts.commit(durability::written));
+    CHECK(must(db.output_text(id, 0, 100)) == "abc");
+    CHECK(must(db.position(id)) == output_position{4, 3});
+    must(facts.append_output(id, 4, std::array<std::uint32_t, 1>{9}, "xyz"));
+    must(facts.commit(durability::written));
+    CHECK(must(db.output_text(id, 0, 100)) == "abcxyz");
+    std::vector<std::uint32_t> tokens;
+    for (const auto& row : must(db.output(id)))
+      tokens.insert(tokens.end(), row.tokens.begin(), row.tokens.end());
+    CHECK(tokens == std::vector<std::uint32_t>{1, 2, 3, 4, 9});
+  }
+  SECTION("nothing to drop") {
+    must(facts.trim_output(id, 5));
+    must(facts.commit(durability::written));
+    CHECK(must(db.output_text(id, 0, 100)) == "abcde");
+  }
+  SECTION("more than there is") { CHECK(facts.trim_output(id, 6).code() == errc::invalid); }
+  CHECK(db.totals() == must(db.recount()));
+}
+
+TEST_CASE("a piece of output tells the tokens that begin in it", "[store][jobs]") {
+  const scratch_folder folder;
+  jobs_db db(folder.path());
+  must(db.accept(std::array{some_job(1)}));
+  const auto id = job_number(1);
+  auto facts = db.begin();
+  must(facts.append_output(id, 0, std::array<std::uint32_t, 1>{1}, ""));
+  must(facts.append_output(id, 1, std::array<std::uint32_t, 2>{2, 3}, "ab"));
+  must(facts.append_output(id, 3, std::array<std::uint32_t, 1>{4}, "cd"));
+  must(facts.commit(durability::written));
+  CHECK(must(db.output_piece_at(id, 0, 100)).n_tokens == 4);
+  CHECK(must(db.output_piece_at(id, 0, 100)).text == "abcd");
+  CHECK(must(db.output_piece_at(id, 2, 100)).n_tokens == 1);
+  CHECK(must(db.output_piece_at(id, 1, 100)).text == "bcd");
+  CHECK(must(db.output_piece_at(id, 1, 100)).n_tokens == 1);
+  CHECK(must(db.output_piece_at(id, 4, 100)).text.empty());
 }

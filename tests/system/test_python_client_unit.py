@@ -359,14 +359,47 @@ class Sync(unittest.TestCase):
                 if len(peer.asked) == 1:
                     peer.epoch = "two"
                     return [accepted(durable=durable), delta(0, 0, "begun")]
-                return [accepted(durable=True, dup=True), done("begun and ended")]
+                return [delta(0, 5, " and"), done("begun and ended")]
 
             with Peer(script) as peer:
                 stream = self.client(peer, heartbeat=0.1).stream("Hi", durable=durable)
-                if durable:
-                    self.assertEqual(stream.text(), "begun and ended")
-                else:
+                if not durable:
                     self.assertRaises(bitnet_client.Unreachable, list, stream)
+                    continue
+                self.assertEqual([d.text for d in stream], ["begun", " and", " ended"])
+                self.assertEqual(stream.result.text, "begun and ended")
+                self.assertEqual(peer.asked[1], ("attach", {"job": JOB, "off": 5, "credit": 64}))
+
+    def test_a_job_is_read_from_an_offset_and_after_a_rewind(self):
+        replies = [delta(0, 6, "and "), ("rewound", {"job": JOB, "off": 6}), delta(1, 6, "and so "),
+                   done("begun and so on")]
+        with Peer(lambda kind, body: replies) as peer:
+            stream = self.client(peer).attach(JOB, 6)
+            self.assertEqual("".join(d.text for d in stream), "and so on")
+            self.assertEqual(peer.asked, [("attach", {"job": JOB, "off": 6, "credit": 64})])
+
+    def test_an_answer_that_changes_while_it_is_read_is_an_error(self):
+        replies = [delta(0, 0, "one"), ("rewound", {"job": JOB, "off": 0}), delta(1, 0, "two")]
+        with Peer(lambda kind, body: replies) as peer:
+            self.assertRaises(bitnet_client.ProtocolError, list, self.client(peer).attach(JOB))
+
+    def test_items_of_a_batch_come_one_by_one_and_go_on_after_a_restart(self):
+        def item(off, text):
+            return ("item", {"job": JOB, "off": off, "item": {**done(text)[1], "index": off}})
+
+        def script(kind, body):
+            if kind == "credit":
+                return []
+            if len(peer.asked) == 1:
+                peer.epoch = "two"
+                return [item(0, "a"), item(1, "b")]
+            return [item(2, "c"), ("result", {"job": JOB, "state": "done"})]
+
+        with Peer(script) as peer:
+            found = list(self.client(peer, heartbeat=0.1).items(JOB, order="input"))
+            self.assertEqual([(r.index, r.text) for r in found], [(0, "a"), (1, "b"), (2, "c")])
+            self.assertEqual(peer.asked[1], ("attach", {"job": JOB, "off": 2, "credit": 64,
+                                                        "order": "input"}))
 
     def test_what_is_no_reply_is_a_protocol_error(self):
         good = [b"BN1", b"result", b"1", b"{}"]

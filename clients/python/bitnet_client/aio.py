@@ -60,6 +60,17 @@ class AsyncClient:
         options.update(prompt=prompt, messages=messages)
         return AsyncStream(self, calls.submit(self._session, "stream", options))
 
+    def attach(self, job: str, off: int = 0, *, credit: int = 64,
+               timeout: Optional[float] = None) -> "AsyncStream":
+        """As `Client.attach`."""
+        return AsyncStream(self, flows.attach(self._session, job, off, credit, timeout))
+
+    async def items(self, job: str, *, order: str = "completion",
+                    off: int = 0) -> AsyncIterator[Result]:
+        """As `Client.items`."""
+        async for item in AsyncStream(self, flows.items(self._session, job, order, off)):
+            yield item
+
     async def chat(self, messages: Messages, **options: Any) -> Result:
         """The answer to a chat."""
         options["messages"] = messages
@@ -94,6 +105,10 @@ class AsyncClient:
         """Ends a job, or a batch with all its items; returns its state."""
         body = {"job": job, "reason": reason}
         return await self._run(calls.plain(self._session, "cancel", "ok", body, "state"))
+
+    async def detach(self, job: str) -> None:
+        """As `Client.detach`."""
+        await self._run(calls.plain(self._session, "detach", "ok", {"job": job}))
 
     async def ack(self, job: str) -> None:
         """The result was received and may be dropped."""
@@ -222,7 +237,7 @@ class AsyncStream:
                 command = self._flow.send(outcome)
             except StopIteration as end:
                 self._ended = True
-                self.result = end.value or self.result
+                self.result = end.value if isinstance(end.value, Result) else self.result
                 return
             except BitnetError:
                 self._ended = True

@@ -65,6 +65,17 @@ class Client:
         options.update(prompt=prompt, messages=messages)
         return Stream(self, calls.submit(self._session, "stream", options))
 
+    def attach(self, job: str, off: int = 0, *, credit: int = 64,
+               timeout: Optional[float] = None) -> "Stream":
+        """The output of any job of ours, running or ended, from byte `off` on: iterate over its
+        Deltas. Leaving it early leaves the job alone."""
+        return Stream(self, flows.attach(self._session, job, off, credit, timeout))
+
+    def items(self, job: str, *, order: str = "completion", off: int = 0) -> Iterator[Result]:
+        """The items of a durable batch as they end, or with order="input" in their order; `off`
+        passes over those that were read before."""
+        yield from Stream(self, flows.items(self._session, job, order, off))
+
     def chat(self, messages: Messages, **options: Any) -> Result:
         """The answer to a chat: a text of the user, or a list of {"role", "content"}."""
         return self._run(calls.submit(self._session, "sync", {**options, "messages": messages}))
@@ -101,6 +112,10 @@ class Client:
         """Ends a job, or a batch with all its items; returns its state."""
         body = {"job": job, "reason": reason}
         return self._run(calls.plain(self._session, "cancel", "ok", body, "state"))
+
+    def detach(self, job: str) -> None:
+        """This connection reads the job no more."""
+        self._run(calls.plain(self._session, "detach", "ok", {"job": job}))
 
     def ack(self, job: str) -> None:
         """The result was received and may be dropped."""
@@ -214,7 +229,7 @@ class Stream:
                 command = self._flow.send(outcome)
             except StopIteration as end:
                 self._ended = True
-                self.result = end.value or self.result
+                self.result = end.value if isinstance(end.value, Result) else self.result
                 return
             except BitnetError:
                 self._ended = True

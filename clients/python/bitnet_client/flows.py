@@ -12,7 +12,7 @@ import random
 import uuid
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Deque, Dict, Generator, List, Mapping, Optional, Union
+from typing import Any, Deque, Dict, Generator, Mapping, Optional, Union
 
 from .errors import DaemonError, ProtocolError, Unreachable, error_of
 from .messages import Accepted, Delta, Result, Welcome
@@ -47,7 +47,7 @@ class Sleep:
 @dataclass
 class Emit:
     """Hand this to the caller of a stream. Outcome: None."""
-    item: Union[Accepted, Delta]
+    item: Union[Accepted, Delta, Result]
 
 
 Command = Union[Send, Receive, Sleep, Emit]
@@ -195,6 +195,65 @@ def _submit(session: Session, body: Dict[str, Any], timeout: Optional[float],
                 return (yield from _follow(session, inbox, body, timeout, text if streamed else None))
             except Restarted:
                 text.check_resumable()
+                if not (streamed and text.accepted and text.accepted.durable):
+                    continue
+            except DaemonError as error:
+                delay = patience.delay_after(error)
+                yield Sleep(delay)
+                continue
+        # The job is in the journal, and goes on where it was.
+        return (yield from _attach(session, text.accepted.job, text, timeout))
+
+
+def attach(session: Session, job: str, off: int = 0, credit: int = 64,
+           timeout: Optional[float] = None) -> Flow:
+    """The output of a job from an offset on: emits Deltas, returns the Result. Takes up the stream
+    where it was when the daemon is restarted."""
+    yield from welcomed(session)
+    text = StreamedText({"credit": credit}, off)
+    return (yield from _attach(session, job, text, timeout))
+
+
+def _attach(session: Session, job: str, text: "StreamedText", timeout: Optional[float]) -> Flow:
+    patience = Patience(session, has_key=False)
+    while True:
+        body = {"job": job, "off": text.size, "credit": text.window}
+        text.used = 0
+        with session.inbox() as inbox:
+            yield Send("attach", inbox.id, encode_body(body))
+            try:
+                return (yield from _follow(session, inbox, {"mode": "stream"}, timeout, text))
+            except Restarted:
+                continue
+            except DaemonError as error:
+                delay = patience.delay_after(error)
+        yield Sleep(delay)
+
+
+def items(session: Session, job: str, order: str, off: int, credit: int = 64) -> Flow:
+    """The items of a durable batch as they end, or in their order: emits Results; returns how many
+    there were. Goes on where it was when the daemon is restarted."""
+    yield from welcomed(session)
+    patience = Patience(session, has_key=False)
+    while True:
+        used = 0
+        body = {"job": job, "off": off, "credit": credit, "order": order}
+        with session.inbox() as inbox:
+            yield Send("attach", inbox.id, encode_body(body))
+            try:
+                while True:
+                    reply = yield from _next_reply(session, inbox, None)
+                    if reply.kind == "item":
+                        off = reply.body["off"] + 1
+                        yield Emit(Result.of(reply.body["item"]))
+                        used += 1
+                        if used * 2 >= credit:
+                            yield Send("credit", UNHEARD, encode_body({"job": job, "n": used}))
+                            used = 0
+                    elif reply.kind not in ("progress", "rewound"):
+                        expect(reply, "result")
+                        return off
+            except Restarted:
                 continue
             except DaemonError as error:
                 delay = patience.delay_after(error)
@@ -216,11 +275,14 @@ def _follow(session: Session, inbox: Inbox, body: Mapping[str, Any], timeout: Op
                 return accepted
         elif reply.kind == "delta" and text is not None:
             delta = Delta.of(reply.body)
-            if text.add(delta):
-                yield Emit(delta)
+            news = text.add(delta)
+            if news is not None:
+                yield Emit(news)
             used = text.credit_to_return()
             if used > 0:
                 yield Send("credit", UNHEARD, encode_body({"job": delta.job, "n": used}))
+        elif reply.kind in ("rewound", "progress"):
+            pass  # the next delta says where it begins
         else:
             result = Result.of(expect(reply, "result").body).check()
             rest = text.rest_of(result) if text is not None else None
@@ -230,15 +292,21 @@ def _follow(session: Session, inbox: Inbox, body: Mapping[str, Any], timeout: Op
 
 
 class StreamedText:
-    """The text of a stream so far. What is emitted is always a beginning of the answer: after a gap
-    nothing, until the result fills it."""
+    """The text of a stream so far, from `start` on. What is emitted is always a beginning of the
+    answer: after a gap nothing, until the result fills it; what comes again (the daemon lost the
+    end of what it had sent) only if it is other than it was, and then as an error."""
 
-    def __init__(self, body: Mapping[str, Any]):
+    def __init__(self, body: Mapping[str, Any], start: int = 0):
         self.window = body.get("credit", 64)
         self.used = 0
         self.accepted: Optional[Accepted] = None
-        self.parts: List[bytes] = []
-        self.size = 0
+        self.start = start
+        self.bytes = bytearray()
+
+    @property
+    def size(self) -> int:
+        """Where the text ends, in bytes of the answer."""
+        return self.start + len(self.bytes)
 
     def begin(self, accepted: Accepted) -> bool:
         """Whether this is news; after a restart the same job is accepted again."""
@@ -246,14 +314,25 @@ class StreamedText:
         self.accepted = accepted
         return first
 
-    def add(self, delta: Delta) -> bool:
-        """Whether the delta continues the text."""
+    def add(self, delta: Delta) -> Optional[Delta]:
+        """The part of the delta that continues the text."""
         self.used += 1
-        if delta.off != self.size:
-            return False
-        self.parts.append(delta.text.encode("utf-8"))
-        self.size += len(self.parts[-1])
-        return True
+        if delta.off > self.size:
+            return None
+        data = delta.text.encode("utf-8")
+        before = self.bytes[max(0, delta.off - self.start):]
+        known = data[max(0, self.start - delta.off):]
+        n = min(len(before), len(known))
+        if before[:n] != known[:n]:
+            raise ProtocolError("the answer is drawn anew: what came before byte %d no longer holds"
+                                % (delta.off + n))
+        news = data[max(0, self.size - delta.off):]
+        if not news:
+            return None
+        off = self.size
+        self.bytes += news
+        return delta if off == delta.off else Delta(text=news.decode("utf-8"), off=off,
+                                                    seq=delta.seq, n=delta.n, job=delta.job)
 
     def credit_to_return(self) -> int:
         """Deltas that were read since credit was last returned, once they are half the window."""
@@ -265,7 +344,7 @@ class StreamedText:
     def rest_of(self, result: Result) -> Optional[Delta]:
         """What the deltas left out."""
         whole = (result.text or "").encode("utf-8")
-        if len(whole) == self.size or not whole.startswith(b"".join(self.parts)):
+        if len(whole) <= self.size or whole[self.start:self.size] != self.bytes:
             return None
         return Delta(text=whole[self.size:].decode("utf-8"), off=self.size, job=result.job)
 

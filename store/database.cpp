@@ -258,6 +258,12 @@ database::database(const std::filesystem::path& directory, std::span<const colum
   impl_->db.reset(opened);
   if (!s.ok())
     refuse(directory, s);
+  if (const auto damaged = options.salvage ? std::string{} : short_blob_file(*impl_);
+      !damaged.empty()) {
+    close(*impl_);
+    throw open_error(errc::corrupt, directory.string() + ": the database is damaged: " + damaged +
+                                        " is missing or too short; nothing was changed");
+  }
   // Compaction gives way to the threads that compute and answer.
   settings.env->LowerThreadPoolCPUPriority(rocksdb::Env::LOW);
 }
@@ -268,9 +274,31 @@ database::~database() {
   // Without this an open after a clean stop replays up to max_log_bytes. If it fails, the log has
   // everything, and the open says what is wrong.
   (void)flush();
-  for (auto* column : impl_->columns)
-    impl_->db->DestroyColumnFamilyHandle(column).PermitUncheckedError();
-  impl_->db->Close().PermitUncheckedError();
+  close(*impl_);
+}
+
+void database::close(impl& parts) {
+  for (auto* column : parts.columns)
+    parts.db->DestroyColumnFamilyHandle(column).PermitUncheckedError();
+  parts.db->Close().PermitUncheckedError();
+}
+
+/// A blob file that is not what it was when it was written: opening looks at tables only, and a
+/// missing one would show when somebody asks for what it held.
+std::string database::short_blob_file(const impl& parts) {
+  for (auto* column : parts.columns) {
+    rocksdb::ColumnFamilyMetaData known;
+    parts.db->GetColumnFamilyMetaData(column, &known);
+    for (const auto& file : known.blob_files) {
+      const auto path = std::filesystem::path(file.blob_file_path) /
+                        std::filesystem::path(file.blob_file_name).relative_path();
+      std::error_code failed;
+      const auto size = std::filesystem::file_size(path, failed);
+      if (failed || size < file.blob_file_size)
+        return path.string();
+    }
+  }
+  return {};
 }
 
 status database::repair(const std::filesystem::path& directory, std::span<const column> columns) {

@@ -121,6 +121,8 @@ public:
 private:
   friend class write_batch;
   struct impl;
+  static void close(impl& parts);
+  static std::string short_blob_file(const impl& parts);
   std::unique_ptr<impl> impl_;
 };
 

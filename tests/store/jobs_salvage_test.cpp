@@ -112,14 +112,14 @@ std::uint32_t check_jobs(const opened_journal& opened) {
 void try_seed(std::uint64_t seed, const fs::path& sound) {
   INFO("seed " << seed);
   std::mt19937_64 random(seed);
-  const scratch_folder folder;
-  fs::remove_all(folder.path());
-  fs::copy(sound, folder.path(), fs::copy_options::recursive);
-  const auto files = files_of(folder.path());
+  const scratch_folder folder; // what is moved aside stays in it
+  const auto journal = folder.path() / "jobs";
+  fs::copy(sound, journal, fs::copy_options::recursive);
+  const auto files = files_of(journal);
   const auto victim = files[random() % files.size()];
   INFO(victim.filename());
   damage(victim, random);
-  const auto opened = open_or_salvage(folder.path());
+  const auto opened = open_or_salvage(journal);
   const auto missing = check_jobs(opened);
   if (const auto counted = opened.jobs->recount())
     CHECK(opened.jobs->totals() == *counted);
@@ -162,8 +162,9 @@ TEST_CASE("child: fills a journal and dies", "[.child]") {
 
 TEST_CASE("a sound journal is opened as it is", "[store][jobs][salvage]") {
   const scratch_folder folder;
-  make_sound(folder.path());
-  const auto opened = open_or_salvage(folder.path());
+  const auto journal = folder.path() / "jobs";
+  make_sound(journal);
+  const auto opened = open_or_salvage(journal);
   CHECK_FALSE(opened.salvaged);
   CHECK(check_jobs(opened) == 0);
 }
@@ -182,9 +183,10 @@ TEST_CASE("a damaged journal is kept, saved as far as it reads, and its losses a
 TEST_CASE("a journal without its CURRENT file is not taken for a new one",
           "[store][jobs][salvage]") {
   const scratch_folder folder;
-  make_sound(folder.path());
-  fs::remove(folder.path() / "db" / "CURRENT");
-  const auto opened = open_or_salvage(folder.path());
+  const auto journal = folder.path() / "jobs";
+  make_sound(journal);
+  fs::remove(journal / "db" / "CURRENT");
+  const auto opened = open_or_salvage(journal);
   REQUIRE(opened.salvaged);
   CHECK(check_jobs(opened) == 0); // all of it still read
   CHECK(fs::exists(opened.salvaged->kept / "db"));

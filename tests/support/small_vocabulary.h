@@ -33,8 +33,9 @@ struct small_vocabulary {
 
   [[nodiscard]] std::shared_ptr<const engine::tokenizer> build() const {
     engine::tokenizer_spec spec{
-        "small.gguf", architecture, model, pre,     tokens,  scores,  kinds,           std::nullopt,
-        bos,          eos,          eot,   unknown, add_bos, add_eos, add_space_prefix};
+        "small.gguf", architecture, model, pre,     tokens, scores,  kinds,   std::nullopt,
+        bos,          eos,          eot,   unknown, {},     add_bos, add_eos, add_space_prefix,
+        std::nullopt};
     if (merges)
       spec.merges = *merges;
     return engine::tokenizer_builder{spec}.build();

@@ -16,17 +16,17 @@ class Peer:
             self.socket.setsockopt(zmq.ROUTING_ID, identity)
         self.socket.connect(address)
 
-    def ask(self, *frames, timeout=30):
+    def ask(self, *frames, timeout=120):
         """The one reply to these frames: its type, id and body."""
         self.socket.send_multipart(list(frames))
         return self.receive(timeout)
 
-    def request(self, kind, body, timeout=30):
+    def request(self, kind, body, timeout=120):
         """The reply to a request; `body` is bytes, or what JSON can say."""
         encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self.ask(b"BN1", kind.encode(), b"r", encoded, timeout=timeout)
 
-    def receive(self, timeout=30):
+    def receive(self, timeout=120):
         if not self.socket.poll(timeout * 1000):
             raise AssertionError("no answer in %g s" % timeout)
         *_, version, kind, tag, body = self.socket.recv_multipart()

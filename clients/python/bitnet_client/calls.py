@@ -90,7 +90,7 @@ def list_jobs(session: Session, state: Optional[Sequence[str]], batch_id: Option
     return JobPage.of(reply.body)
 
 
-def plain(session: Session, kind: str, answer: str, body: Mapping[str, Any],
+def plain(session: Session, kind: str, answer: Optional[str], body: Mapping[str, Any],
           part: Optional[str] = None) -> Flow:
     """A request whose answer is given as it is, or one field of it."""
     given = {name: value for name, value in body.items() if value is not None}

@@ -147,6 +147,10 @@ class Client:
         """Its state and epoch, at once."""
         return self._run(calls.plain(self._session, "ping", "pong", {}))
 
+    def ask(self, kind: str, body: Optional[Mapping[str, Any]] = None) -> Mapping[str, Any]:
+        """Any request with one reply, as docs/protocol.md has it: the reply's body."""
+        return self._run(calls.plain(self._session, kind, None, body or {}))
+
     def models(self) -> List[Dict[str, Any]]:
         """The loaded models."""
         return self._run(calls.plain(self._session, "models", "models", {}, "models"))

@@ -148,9 +148,9 @@ def hello(session: Session) -> Flow:
     return session.welcome
 
 
-def ask(session: Session, kind: str, body: Mapping[str, Any], answer: str,
+def ask(session: Session, kind: str, body: Mapping[str, Any], answer: Optional[str],
         also: Optional[str] = None, patience_s: float = 0) -> Flow:
-    """A request with exactly one reply, of type `answer` (or `also`). `patience_s`: time that the
+    """A request with exactly one reply, of type `answer` (or `also`; None: of whatever type). `patience_s`: time that the
     daemon may take on purpose."""
     yield from welcomed(session)
     encoded = encode_body(body)
@@ -164,7 +164,8 @@ def ask(session: Session, kind: str, body: Mapping[str, Any], answer: str,
             except Restarted:
                 continue
         if reply.kind != "error":
-            return reply if reply.kind == also else expect(reply, answer)
+            any_will_do = answer is None or reply.kind == also
+            return reply if any_will_do else expect(reply, answer)
         yield Sleep(patience.delay_after(error_of(reply.body)))
 
 

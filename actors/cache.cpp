@@ -4,8 +4,6 @@
 #include "actors/cached_answers.h"
 #include "actors/errors.h"
 #include "actors/guard.h"
-#include "actors/names.h"
-#include "actors/sequences.h"
 #include "actors/trace.h"
 #include "base/log.h"
 
@@ -19,12 +17,7 @@ namespace bitnetd::actors {
 namespace {
 
 constexpr std::chrono::milliseconds tick_interval{250};
-constexpr std::chrono::milliseconds vector_timeout{2000};
 constexpr std::size_t max_fresh = 512;
-constexpr std::size_t max_waiting = 256; // lookups that wait for a vector
-constexpr std::size_t neighbours = 8;
-/// Longer texts are not even tokenized: they would be over max_embedded_tokens.
-constexpr std::size_t max_embedded_bytes = 16 * max_embedded_tokens;
 
 using conf::cache_mode;
 
@@ -133,96 +126,13 @@ void cache_state::lookup(cache_actor::pointer self, job what) {
     return;
   if (wants_similarity(what, key))
     return ask_for_vector(self, std::move(what), std::move(key), began);
-  miss(self, {std::move(what), std::move(key), began, {}}, {},
+  miss(self, {std::move(what), std::move(key), began, {}, {}}, {},
        "no exact entry; the similarity tier was not asked");
-}
-
-bool cache_state::wants_similarity(const job& what, const cache_key& key) const {
-  const auto mode = what.how->config->profile.cache.mode;
-  return (mode == cache_mode::shadow || mode == cache_mode::on) && embedder &&
-         key.sampling == sampling_class::greedy && !what.what->cache.exact_only &&
-         what.words().kind != job_kind::embedding && !what.how->cache_text.empty() &&
-         waiting.size() < max_waiting;
-}
-
-void cache_state::ask_for_vector(cache_actor::pointer self, job what, cache_key key,
-                                 mono_time began) {
-  embed_request request;
-  if (what.how->cache_text.size() <= max_embedded_bytes)
-    request.tokens = embedder->description->words->encode(what.how->cache_text, true, false);
-  const auto worker = std::ranges::find_if(others->workers, [](const auto& w) { return !!w; });
-  if (request.tokens.empty() || request.tokens.size() > max_embedded_tokens ||
-      worker == others->workers.end())
-    return miss(self, {std::move(what), std::move(key), began, {}}, {},
-                "no exact entry; the text is too long for the similarity tier");
-  request.ticket = next_ticket++;
-  request.model_hash = embedder->description->model_hash;
-  waiting.emplace(request.ticket,
-                  waiting_lookup{std::move(what), std::move(key), began, request.model_hash});
-  self->send(*worker, embed_atom_v, std::move(request));
-}
-
-bool cache_state::try_similar(cache_actor::pointer self, waiting_lookup& from,
-                              std::span<const float> vector, std::string& nearest) {
-  // Whether it is asked was decided when the job came; by which numbers, now.
-  const auto mode = from.what.how->config->profile.cache.mode;
-  const auto& policy = config->profile.cache;
-  const auto floor =
-      std::max(policy.min_confidence, from.what.what->cache.min_confidence.value_or(0.0));
-  const auto found = similar.nearest(from.key.partition, from.embedder, vector, neighbours);
-  if (found.empty()) {
-    nearest = "nothing to compare with";
-    return false;
-  }
-  nearest = fmt::format("nearest {:.3f}, threshold {:.3f}", found.front().cosine, policy.threshold);
-  for (const auto& candidate : found) {
-    const auto confidence = prior_confidence(candidate.cosine, policy.threshold);
-    if (candidate.cosine < policy.threshold || confidence < floor)
-      return false; // they are sorted: no later one is nearer
-    const auto recent = std::ranges::find(fresh, candidate.entry, &store::cache_entry::id);
-    auto entry = recent != fresh.end() ? store::result<store::cache_entry>{**recent}
-                                       : answers->get(candidate.entry);
-    if (!entry || !usable(from.what, *entry))
-      continue;
-    if (mode == cache_mode::shadow) {
-      ++shadow_hits;
-      counters->shadow_hit();
-      log::info(
-          "cache: in mode on, job {} would have been answered by entry {} (similarity {:.3f}, "
-          "confidence {:.2f})",
-          from.what.id.text(), candidate.entry, candidate.cosine, confidence);
-      nearest += "; shadow: it would have been served";
-      return false;
-    }
-    if (from.what.what->cache.no_cache)
-      return false;
-    cache_info how;
-    how.status = cache_status::hit;
-    how.tier = "similarity";
-    how.similarity = candidate.cosine;
-    how.confidence = confidence;
-    deliver(self, std::move(from.what), *entry, std::move(how), from.began,
-            fmt::format("similarity hit {:.3f} at threshold {:.3f}, confidence {:.2f}, entry {}",
-                        candidate.cosine, policy.threshold, confidence, candidate.entry));
-    return true;
-  }
-  return false;
-}
-
-void cache_state::vector_came(cache_actor::pointer self, const embedded& vector) {
-  auto node = waiting.extract(vector.ticket);
-  if (node.empty())
-    return;
-  auto& from = node.mapped();
-  std::string nearest = "no vector in time";
-  if (!vector.vector.empty() && try_similar(self, from, vector.vector, nearest))
-    return;
-  miss(self, std::move(from), vector.vector, "no exact entry; " + nearest);
 }
 
 void cache_state::miss(cache_actor::pointer self, waiting_lookup from, std::vector<float> vector,
                        std::string decision) {
-  auto& [what, key, began, whose] = from;
+  auto& [what, key, began, whose, rival] = from;
   what.cache.status = cache_status::miss;
   if (what.what->cache.only_if_cached) {
     counters->cache_lookup("not_cached", "none");
@@ -247,11 +157,12 @@ void cache_state::miss(cache_actor::pointer self, waiting_lookup from, std::vect
   what.trace.push_back(trace_line("cache", what, began, time->mono(), std::move(decision)));
   if (!leader)
     flights.lead(std::move(flight), what.id);
-  lead(self, std::move(what), std::move(key), std::move(vector), whose);
+  lead(self, std::move(what), std::move(key), std::move(vector), whose, std::move(rival));
 }
 
 void cache_state::lead(cache_actor::pointer self, job what, cache_key key,
-                       std::vector<float> vector, const hash128& whose) {
+                       std::vector<float> vector, const hash128& whose,
+                       std::optional<similar_answer> rival) {
   const auto& asked = what.what->cache;
   const auto most = config->profile.cache.ttl;
   computing how;
@@ -261,6 +172,7 @@ void cache_state::lead(cache_actor::pointer self, job what, cache_key key,
   how.prompt = what.how->cache_text;
   how.ttl = std::min(asked.ttl.value_or(most), most);
   how.no_store = asked.no_store;
+  how.rival = std::move(rival);
   leaders.insert_or_assign(what.id, std::move(how));
   self->send(others->batcher, compute_atom_v, std::move(what));
 }
@@ -275,8 +187,9 @@ void cache_state::settled(cache_actor::pointer self, const job_id& id, const ans
       log::info("job {} did not finish; {} computes in its place", id.text(), next->id.text());
       next->cache = {};
       next->cache.status = cache_status::miss;
-      auto& [key, vector, whose, prompt, ttl, no_store] = how.mapped();
-      lead(self, std::move(*next), std::move(key), std::move(vector), whose);
+      auto& before = how.mapped();
+      lead(self, std::move(*next), std::move(before.key), std::move(before.vector), before.embedder,
+           std::nullopt);
     }
     return;
   }
@@ -285,6 +198,8 @@ void cache_state::settled(cache_actor::pointer self, const job_id& id, const ans
     follower.cache.saved_ms = found->cost_ms;
     self->send(others->responder, hit_atom_v, std::move(follower), found);
   }
+  if (computed.rival && found->failed_checks.empty())
+    compare(computed, *found);
   if (keep && !computed.no_store)
     keep_answer(self, computed, *found);
 }
@@ -332,12 +247,6 @@ void cache_state::cancel(cache_actor::pointer self, const job_id& id) {
     self->send(others->batcher, cancel_atom_v, id);
 }
 
-void cache_state::give_up_waiting(cache_actor::pointer self) {
-  const auto now = time->mono();
-  while (!waiting.empty() && now - waiting.begin()->second.began > vector_timeout)
-    vector_came(self, embedded{waiting.begin()->first, {}});
-}
-
 cache_actor::behavior_type cache(cache_actor::stateful_pointer<cache_state> self,
                                  std::shared_ptr<const clock> time,
                                  std::shared_ptr<metrics> counters,
@@ -359,6 +268,7 @@ cache_actor::behavior_type cache(cache_actor::stateful_pointer<cache_state> self
         auto& now = self->state;
         for (const auto& entry : gone) {
           now.similar.remove(entry.id);
+          now.judges.forget(entry.id);
           std::erase_if(now.fresh, [&](const entry_ptr& held) { return held->id == entry.id; });
         }
       },
@@ -380,6 +290,7 @@ cache_actor::behavior_type cache(cache_actor::stateful_pointer<cache_state> self
         nlohmann::json out{{"lookups", now.lookups},         {"hits", now.hits},
                            {"shadow_hits", now.shadow_hits}, {"in_flight", now.flights.size()},
                            {"vectors", now.similar.size()},  {"vector_bytes", now.similar.bytes()}};
+        out["rules"] = nlohmann::json::parse(now.judges.stats());
         if (now.answers) {
           out["entries"] = now.answers->totals().entries;
           out["bytes"] = now.answers->totals().bytes;

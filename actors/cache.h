@@ -4,6 +4,7 @@
 #include "actors/interfaces.h"
 #include "actors/metrics.h"
 #include "actors/partition.h"
+#include "actors/similar_answers.h"
 #include "actors/similarity_tier.h"
 #include "actors/single_flight.h"
 #include "base/clock.h"
@@ -26,7 +27,8 @@ struct cache_state {
     job what;
     cache_key key;
     mono_time began{};
-    hash128 embedder; ///< who makes the vector; zeros: none was asked for
+    hash128 embedder;                    ///< who makes the vector; zeros: none was asked for
+    std::optional<similar_answer> rival; ///< the neighbour that was not served
   };
   /// A job that computes an answer which may be kept.
   struct computing {
@@ -36,6 +38,7 @@ struct cache_state {
     std::string prompt; ///< what the vector stands for
     seconds ttl{0};
     bool no_store = false;
+    std::optional<similar_answer> rival; ///< whose answer is compared with this one
   };
 
   std::shared_ptr<const clock> time;
@@ -51,6 +54,7 @@ struct cache_state {
   std::uint64_t next_ticket = 1;
   /// Entries handed to the keeper that may not be in the store yet; bounded, newest first.
   std::list<entry_ptr> fresh;
+  similar_answers judges;
   std::uint64_t lookups = 0, hits = 0, shadow_hits = 0;
 
   void probe(cache_actor::pointer self, job what);
@@ -67,13 +71,21 @@ private:
                                mono_time began);
   [[nodiscard]] bool try_similar(cache_actor::pointer self, waiting_lookup& from,
                                  std::span<const float> vector, std::string& nearest);
+  /// The nearest entry that may be used and passes the guards, with what the rule says of it;
+  /// `nearest` tells of the ones that a guard held back.
+  [[nodiscard]] std::optional<std::pair<store::cache_entry, similar_answer>>
+  find_similar(const waiting_lookup& from, std::span<const store::neighbour> found,
+               std::string& nearest);
+  /// An answer was computed although a similar one was there: were they the same?
+  void compare(computing& how, const answer& found);
+  [[nodiscard]] std::optional<store::cache_entry> held(std::uint64_t entry) const;
   void deliver(cache_actor::pointer self, job what, const store::cache_entry& entry, cache_info how,
                mono_time began, std::string decision);
   void ask_for_vector(cache_actor::pointer self, job what, cache_key key, mono_time began);
   [[nodiscard]] bool wants_similarity(const job& what, const cache_key& key) const;
   /// Hands a job on to be computed; what comes of it may be kept.
   void lead(cache_actor::pointer self, job what, cache_key key, std::vector<float> vector,
-            const hash128& whose);
+            const hash128& whose, std::optional<similar_answer> rival);
   /// The end of a lookup without an answer: follow, lead, or refuse (`only-if-cached`).
   void miss(cache_actor::pointer self, waiting_lookup from, std::vector<float> vector,
             std::string decision);

@@ -2,6 +2,7 @@
 #include "actors/guards.h"
 
 #include "actors/word_lists.h"
+#include "base/utf8.h"
 
 #include <algorithm>
 #include <iterator>
@@ -79,18 +80,16 @@ std::optional<std::string> units(const wording& a, const wording& b) {
 }
 
 bool is_part_of(const word& one, const wording& text) {
-  const auto key = word_key(one);
   return std::ranges::any_of(text.words, [&](const word& other) {
     return (other.kind == word_kind::content || other.kind == word_kind::name) &&
-           word_key(other) == key;
+           other.key == one.key;
   });
 }
 
 /// Whether the text writes this thing as a name or a literal.
 bool is_named(const wording& text, const std::string& thing) {
   return std::ranges::any_of(text.words, [&](const word& one) {
-    return (one.kind == word_kind::name || one.kind == word_kind::literal) &&
-           word_key(one) == thing;
+    return (one.kind == word_kind::name || one.kind == word_kind::literal) && one.key == thing;
   });
 }
 
@@ -98,9 +97,9 @@ bool is_named(const wording& text, const std::string& thing) {
 std::optional<std::string> names(const wording& a, const wording& b) {
   const auto missing = [](const wording& from, const wording& in) {
     texts out;
-    for (const auto& name : from.names)
-      if (!is_part_of({name, word_kind::name}, in))
-        out.push_back(name);
+    for (const auto& one : from.words)
+      if (one.kind == word_kind::name && !is_part_of(one, in))
+        out.push_back(one.text);
     return out;
   };
   const auto left = missing(a, b), right = missing(b, a);
@@ -175,8 +174,7 @@ std::vector<part> parts_of(const wording& text, const wording& other) {
     }
     const bool after_number = !out.empty() && out.back().what == sort::number;
     const auto what = sort_of(one.kind);
-    out.push_back({what == sort::named ? word_key(one) : one.text,
-                   what == sort::unit && after_number ? std::string(counted) : role, what,
+    out.push_back({one.key, what == sort::unit && after_number ? std::string(counted) : role, what,
                    one.text});
     role.clear();
   }
@@ -247,8 +245,7 @@ std::vector<part> skeleton_of(const wording& text) {
   std::vector<part> out{{"<", {}, {}, {}}};
   for (const auto& one : text.words)
     if (one.kind == word_kind::content || is_thing(one.kind))
-      out.push_back(
-          {sort_of(one.kind) == sort::named ? word_key(one) : one.text, {}, {}, one.text});
+      out.push_back({one.key, {}, {}, one.text});
   out.push_back({">", {}, {}, {}});
   return out;
 }
@@ -307,6 +304,16 @@ std::optional<std::string> language(const wording& a, const wording& b) {
   return std::nullopt;
 }
 
+/// A veto is shown to people: a quoted novel is not.
+std::string shortened(std::string why) {
+  constexpr std::size_t most = 160;
+  if (why.size() > most) {
+    why.resize(utf8_complete_prefix(std::string_view(why).substr(0, most)));
+    why += "…";
+  }
+  return why;
+}
+
 struct named_guard {
   guard which;
   std::string_view name;
@@ -338,7 +345,7 @@ std::optional<veto> find_veto(const wording& a, const wording& b, bool embedder_
     if (one.which == guard::words && embedder_knows_meaning)
       continue;
     else if (auto why = one.check(a, b))
-      return veto{one.which, std::move(*why)};
+      return veto{one.which, shortened(std::move(*why))};
   return std::nullopt;
 }
 

@@ -117,7 +117,7 @@ public:
   }
 
 private:
-  void add(std::string text, word_kind kind) { out_.words.push_back({std::move(text), kind}); }
+  void add(std::string text, word_kind kind) { out_.words.push_back({std::move(text), kind, {}}); }
 
   /// A quotation or a piece of code is taken whole.
   bool quoted() {
@@ -256,8 +256,21 @@ private:
     add(std::string(folded(stem(lower))), word_kind::content);
   }
 
+  static std::string key_of(const word& one) {
+    switch (one.kind) {
+    case word_kind::name:
+      return slip_key(folded(stem(one.text)));
+    case word_kind::content:
+      return slip_key(one.text);
+    default:
+      return one.text;
+    }
+  }
+
   void finish() {
     join_switches();
+    for (auto& one : out_.words)
+      one.key = key_of(one);
     std::map<std::string_view, int> tongue_votes;
     for (const auto& one : out_.words) {
       switch (one.kind) {
@@ -323,18 +336,13 @@ private:
 
 wording wording_of(std::string_view text) { return reader(text).run(); }
 
-std::string word_key(const word& one) {
-  auto out = one.kind == word_kind::name ? std::string(folded(stem(one.text))) : one.text;
-  return slip_key(out);
-}
-
 word_difference difference_of(const wording& a, const wording& b) {
   // Names count as words too: in one text they may stand capitalised, in the other not.
   const auto all = [](const wording& of) {
     std::vector<std::string> out;
     for (const auto& one : of.words)
       if (one.kind == word_kind::content || one.kind == word_kind::name)
-        out.push_back(word_key(one));
+        out.push_back(one.key);
     std::ranges::sort(out);
     const auto repeated = std::ranges::unique(out);
     out.erase(repeated.begin(), repeated.end());

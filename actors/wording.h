@@ -24,6 +24,9 @@ enum class word_kind : std::uint8_t {
 struct word {
   std::string text; ///< normal form: lower case, stem, number without separators
   word_kind kind = word_kind::plain;
+  /// What it is compared by: equal for one word in another case or ending, and for a long word with
+  /// letters exchanged inside.
+  std::string key;
 };
 
 /// A text taken apart once, for comparing it with others (guards.h).
@@ -41,10 +44,6 @@ struct wording {
 
 /// Takes a text apart. Any bytes will do; work is linear in their number.
 [[nodiscard]] wording wording_of(std::string_view text);
-
-/// What two words are compared by: equal for one word in another case or ending, and for a long
-/// word with letters exchanged inside.
-[[nodiscard]] std::string word_key(const word& one);
 
 /// Content words that the two do not share. `replaced`: as many stand on one side as on the other;
 /// `added`: what one side has beyond that.

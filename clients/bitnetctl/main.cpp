@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "clients/bitnetctl/admin.h"
 #include "clients/bitnetctl/batch.h"
+#include "clients/bitnetctl/cache.h"
 #include "clients/bitnetctl/exit_codes.h"
 #include "clients/bitnetctl/jobs.h"
 #include "clients/bitnetctl/submit.h"
@@ -115,6 +116,16 @@ private:
     profile->add_option("action", action_, "show, list or use")
         ->check(CLI::IsMember({"show", "list", "use"}));
     profile->add_option("name", name_, "of the profile to use");
+    auto* const cache = app_.add_subcommand("cache", "look into the cache of answers");
+    cache->require_subcommand(1);
+    command(
+        "stats", "what it serves, and what was measured of similar answers",
+        [this] { return run_cache_stats(with_); }, cache);
+    command(
+        "explain", "why a question hits or misses; nothing is computed",
+        [this] { return run_cache_explain(with_, question_); }, cache)
+        ->add_option("question", question_, "as a chat of one turn")
+        ->required();
     command("drain", "take no new jobs", [this] {
       return run_drain(with_, drain_wait_);
     })->add_option("--wait", drain_wait_, "seconds to wait until nothing is open");
@@ -145,7 +156,7 @@ private:
   list_options list_;
   top_options top_;
   std::vector<std::string> jobs_;
-  std::string job_, file_, action_ = "show", name_, type_, body_ = "{}";
+  std::string job_, file_, action_ = "show", question_, name_, type_, body_ = "{}";
   std::uint64_t offset_ = 0;
   std::chrono::seconds wait_{0}, silence_{3600};
   std::optional<std::chrono::seconds> drain_wait_;

@@ -65,8 +65,8 @@ TEST_CASE_METHOD(similarity_fixture,
                  "a question below the threshold is computed, and the trace says "
                  "how near it was",
                  "[actors][cache]") {
-  learn_at("one", 1.0, "1");
-  const auto id = look_at("two", 0.85);
+  learn_at("How do I cancel a job?", 1.0, "1");
+  const auto id = look_at("How can I cancel a job?", 0.85);
   REQUIRE(computes(id));
   CHECK_THAT(computed(id).trace.back().decision,
              Catch::Contains("nearest 0.85, threshold 0.900") || Catch::Contains("nearest 0.850"));
@@ -74,31 +74,31 @@ TEST_CASE_METHOD(similarity_fixture,
 
 TEST_CASE_METHOD(similarity_fixture, "an edited threshold acts on the next lookup",
                  "[actors][cache]") {
-  learn_at("one", 1.0, "1");
-  CHECK(computes(look_at("two", 0.85)));
+  learn_at("How do I cancel a job?", 1.0, "1");
+  CHECK(computes(look_at("How can I cancel a job?", 0.85)));
   config->profile.cache.threshold = 0.8;
   const auto before = maker.how.config;
   reconfigure();
   maker.how.config = before; // even for a job that came under the old one
-  CHECK(answer_of(look_at("three", 0.86)) == "1");
+  CHECK(answer_of(look_at("Please cancel a job", 0.86)) == "1");
 }
 
 TEST_CASE_METHOD(similarity_fixture, "a client can ask for more confidence, not for less",
                  "[actors][cache]") {
-  learn_at("one", 1.0, "1");
+  learn_at("How do I cancel a job?", 1.0, "1");
   maker.what.cache.min_confidence = 0.999;
-  CHECK(computes(look_at("two", 0.97)));
+  CHECK(computes(look_at("How can I cancel a job?", 0.97)));
   maker.what.cache.min_confidence = 0.0;
   config->profile.cache.min_confidence = 0.999;
   reconfigure();
-  CHECK(computes(look_at("three", 0.975)));
+  CHECK(computes(look_at("Please cancel a job", 0.975)));
 }
 
 TEST_CASE_METHOD(similarity_fixture, "shadow counts what it would have served and serves nothing",
                  "[actors][cache]") {
   mode(conf::cache_mode::shadow);
-  learn_at("one", 1.0, "1");
-  const auto id = look_at("two", 0.97);
+  learn_at("How do I cancel a job?", 1.0, "1");
+  const auto id = look_at("How can I cancel a job?", 0.97);
   REQUIRE(computes(id));
   CHECK_THAT(computed(id).trace.back().decision, Catch::Contains("it would have been served"));
   CHECK(metric("bitnetd_cache_shadow_hits_total") == 1);
@@ -159,31 +159,31 @@ TEST_CASE_METHOD(similarity_fixture, "a job that waits for its vector can be can
 }
 
 TEST_CASE_METHOD(similarity_fixture, "similar questions of others stay theirs", "[actors][cache]") {
-  learn_at("one", 1.0, "alice's");
+  learn_at("How do I cancel a job?", 1.0, "alice's");
   SECTION("tenant") { maker.what.principal = "bob"; }
   SECTION("namespace") { maker.what.cache.name_space = "x"; }
   SECTION("model") { maker.how.model = bare_model("m", 9); }
-  CHECK(computes(look_at("one", 1.0)));
+  CHECK(computes(look_at("How do I cancel a job?", 1.0)));
 }
 
 TEST_CASE_METHOD(similarity_fixture, "a question is found by similarity after a restart",
                  "[actors][cache]") {
-  learn_at("one", 1.0, "1");
+  learn_at("How do I cancel a job?", 1.0, "1");
   stop();
   answers = nullptr;
   answers = std::make_shared<store::answers_db>(folder.path());
   start();
-  CHECK(answer_of(look_at("uno", 0.98)) == "1");
+  CHECK(answer_of(look_at("Tell me how to cancel a job", 0.98)) == "1");
 }
 
 TEST_CASE_METHOD(similarity_fixture, "an expired or evicted neighbour is passed over",
                  "[actors][cache]") {
   maker.what.cache.ttl = seconds{10};
-  learn_at("one", 1.0, "soon gone");
+  learn_at("How do I cancel a job?", 1.0, "soon gone");
   maker.what.cache.ttl.reset();
-  learn_at("other", 0.0, "far away");
+  learn_at("Which profiles are there?", 0.0, "far away");
   pass(seconds{11});
-  CHECK(computes(look_at("uno", 0.99)));
+  CHECK(computes(look_at("Tell me how to cancel a job", 0.99)));
   const auto stats = [&] {
     std::string out;
     caf::scoped_actor self{system};
@@ -199,8 +199,8 @@ TEST_CASE_METHOD(similarity_fixture,
                  "a vector of a model that was replaced meanwhile is not "
                  "compared with its successor's",
                  "[actors][cache]") {
-  learn_at("one", 1.0, "1");
-  const auto id = look("uno");
+  learn_at("How do I cancel a job?", 1.0, "1");
+  const auto id = look("Tell me how to cancel a job");
   auto other = std::make_shared<served_model>(*embed_model());
   auto description = std::make_shared<engine::model>(*embed_model()->description);
   description->model_hash.bytes[0] ^= 0xff;
@@ -209,5 +209,97 @@ TEST_CASE_METHOD(similarity_fixture,
        std::make_shared<const std::vector<model_handle>>(std::vector<model_handle>{other}));
   embed(at_cosine(0.99)); // of the old one: compared with what the old one made
   CHECK(answer_of(id) == "1");
-  CHECK(computes(look_at("ein", 0.99))); // of the new one: nothing to compare with yet
+  CHECK(computes(look_at("cancel a job!", 0.99))); // of the new one: nothing to compare with yet
+}
+
+namespace {
+
+/// Looks into what was measured.
+struct shadow_fixture : similarity_fixture {
+  shadow_fixture() { mode(conf::cache_mode::shadow); }
+  /// Asks in other words again and again.
+  void compare(int n, const std::string& answer) {
+    for (int i = 0; i < n; ++i)
+      settle(look_at("How do I cancel a job" + std::string(static_cast<std::size_t>(i) + 1, '!'),
+                     0.97),
+             answer);
+  }
+  nlohmann::json measured() {
+    std::string out;
+    caf::scoped_actor self{system};
+    auto answer = self->request(aut, caf::infinite, stats_atom_v);
+    run.run();
+    answer.receive([&](const std::string& text) { out = text; }, [](const caf::error&) {});
+    return nlohmann::json::parse(out)["rules"][0];
+  }
+};
+
+} // namespace
+
+TEST_CASE_METHOD(shadow_fixture, "shadow measures how often what it would serve is right",
+                 "[actors][cache]") {
+  learn_at("How do I cancel a job?", 1.0, "Use bitnetctl cancel.");
+  compare(150, "Use bitnetctl cancel.");
+  const auto now = measured();
+  CHECK(now["principal"] == "alice");
+  CHECK(now["compared"] == 150);
+  CHECK(now["over_threshold_right"] == 150);
+  CHECK(now["over_threshold_wrong"] == 0);
+  CHECK(now["served"] == 0);
+  CHECK(now["rule_open"] == false); // 150 of 150 do not prove that at most 2 % are wrong
+}
+
+TEST_CASE_METHOD(shadow_fixture, "what is computed differently is counted as wrong",
+                 "[actors][cache]") {
+  learn_at("How do I cancel a job?", 1.0, "Use bitnetctl cancel.");
+  settle(look_at("How can I cancel a job?", 0.97), "Press the red button.");
+  const auto now = measured();
+  CHECK(now["over_threshold_right"] == 0);
+  CHECK(now["over_threshold_wrong"] == 1);
+}
+
+TEST_CASE_METHOD(similarity_fixture, "a near miss is held back by the guard that saw it",
+                 "[actors][cache]") {
+  learn_at("What happens after 5 minutes?", 1.0, "five");
+  const auto id = look_at("What happens after 6 minutes?", 0.999);
+  REQUIRE(computes(id));
+  CHECK_THAT(computed(id).trace.back().decision,
+             Catch::Contains("held back by its numbers: 6 against 5"));
+  CHECK(metric("bitnetd_cache_lookups_total{result=\"held_back\",tier=\"numbers\"}") == 1);
+}
+
+TEST_CASE_METHOD(similarity_fixture, "a farther neighbour answers where a guard holds the nearest",
+                 "[actors][cache]") {
+  learn_at("What happens after 5 minutes?", 0.999, "five");
+  learn_at("What happens after 6 minutes?", 0.96, "six");
+  CHECK(answer_of(look_at("And what happens after 6 minutes?", 1.0)) == "six");
+}
+
+TEST_CASE_METHOD(similarity_fixture, "without an embedding model words alone are compared",
+                 "[actors][cache]") {
+  tell(aut, models_atom_v, std::make_shared<const std::vector<model_handle>>());
+  settle(look("How do I cancel a job?"), "Use bitnetctl cancel.");
+  const auto id = look("how do I cancel a job");
+  CHECK(workers_in[0].count<embed_atom, embed_request>() == 0);
+  CHECK(answer_of(id) == "Use bitnetctl cancel.");
+  CHECK(computes(look("How do I cancel the drain?")));
+}
+
+TEST_CASE_METHOD(similarity_fixture, "no entry is found from another partition, in 700,000 pairs",
+                 "[actors][cache]") {
+  similarity_tier tier;
+  const auto vector = *store::quantize(std::vector<float>(64, 1.0f)); // all alike: only keys differ
+  const auto name = [](std::uint64_t i) { return hash_bytes("partition " + std::to_string(i)); };
+  for (std::uint64_t i = 1; i <= 1000; ++i)
+    tier.add(name(i % 100), name(1000 + i % 7), i, vector);
+  const std::vector<float> query(64, 1.0f);
+  std::size_t found = 0;
+  for (std::uint64_t p = 0; p < 100; ++p)
+    for (std::uint64_t e = 0; e < 7; ++e)
+      for (const auto& one : tier.nearest(name(p), name(1000 + e), query, 1000)) {
+        ++found;
+        REQUIRE(one.entry % 100 == p);
+        REQUIRE(one.entry % 7 == e);
+      }
+  CHECK(found == 1000); // 100 partitions, 7 embedders: every entry from its own only
 }

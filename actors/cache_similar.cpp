@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+#include "actors/cache.h"
+#include "actors/guards.h"
+#include "actors/ngram_embedding.h"
+#include "actors/same_answer.h"
+#include "actors/sequences.h"
+#include "base/log.h"
+
+#include <algorithm>
+#include <utility>
+
+// The similarity tier: vectors, guards, the confidence rule, and the audits that it learns from.
+
+namespace bitnetd::actors {
+
+namespace {
+
+using conf::cache_mode;
+
+constexpr std::chrono::milliseconds vector_timeout{2000};
+constexpr std::size_t max_waiting = 256; // lookups that wait for a vector
+constexpr std::size_t neighbours = 8;
+/// Longer texts are not even tokenized: they would be over max_embedded_tokens.
+constexpr std::size_t max_embedded_bytes = 16 * max_embedded_tokens;
+
+} // namespace
+
+bool cache_state::wants_similarity(const job& what, const cache_key& key) const {
+  const auto mode = what.how->config->profile.cache.mode;
+  return (mode == cache_mode::shadow || mode == cache_mode::on) &&
+         key.sampling == sampling_class::greedy && !what.what->cache.exact_only &&
+         what.words().kind != job_kind::embedding && !what.how->cache_text.empty() &&
+         waiting.size() < max_waiting;
+}
+
+void cache_state::ask_for_vector(cache_actor::pointer self, job what, cache_key key,
+                                 mono_time began) {
+  const auto& text = what.how->cache_text;
+  if (!embedder && text.size() <= max_embedded_bytes) { // no model: by the words alone, at once
+    auto vector = ngram_embedding(text);
+    waiting_lookup from{std::move(what), std::move(key), began, ngram_embedder(), {}};
+    std::string nearest = "no words to compare";
+    if (!vector.empty() && try_similar(self, from, vector, nearest))
+      return;
+    return miss(self, std::move(from), std::move(vector), "no exact entry; " + nearest);
+  }
+  embed_request request;
+  if (text.size() <= max_embedded_bytes)
+    request.tokens = embedder->description->words->encode(text, true, false);
+  const auto worker = std::ranges::find_if(others->workers, [](const auto& w) { return !!w; });
+  if (request.tokens.empty() || request.tokens.size() > max_embedded_tokens ||
+      worker == others->workers.end())
+    return miss(self, {std::move(what), std::move(key), began, {}, {}}, {},
+                "no exact entry; the text is too long for the similarity tier");
+  request.ticket = next_ticket++;
+  request.model_hash = embedder->description->model_hash;
+  waiting.emplace(request.ticket,
+                  waiting_lookup{std::move(what), std::move(key), began, request.model_hash, {}});
+  self->send(*worker, embed_atom_v, std::move(request));
+}
+
+std::optional<store::cache_entry> cache_state::held(std::uint64_t entry) const {
+  const auto recent = std::ranges::find(fresh, entry, &store::cache_entry::id);
+  if (recent != fresh.end())
+    return **recent;
+  auto stored = answers->get(entry);
+  return stored ? std::optional{std::move(*stored)} : std::nullopt;
+}
+
+std::optional<std::pair<store::cache_entry, similar_answer>>
+cache_state::find_similar(const waiting_lookup& from, std::span<const store::neighbour> found,
+                          std::string& nearest) {
+  const auto& what = from.what;
+  const bool knows_meaning = from.embedder != ngram_embedder();
+  const auto asked = wording_of(what.how->cache_text);
+  bool held_back = false;
+  for (const auto& one : found) {
+    auto entry = held(one.entry);
+    if (!entry || !usable(what, *entry))
+      continue;
+    const auto theirs = wording_of(entry->prompt);
+    if (const auto against = find_veto(asked, theirs, knows_meaning)) {
+      counters->cache_lookup("held_back", to_string(against->which));
+      if (!std::exchange(held_back, true))
+        nearest +=
+            fmt::format(", held back by its {}: {}", to_string(against->which), against->why);
+      continue;
+    }
+    auto judged = judges.judge(what, from.embedder, one.entry, static_cast<double>(one.cosine),
+                               difference_of(asked, theirs), config->profile.cache);
+    return std::pair{std::move(*entry), std::move(judged)};
+  }
+  return std::nullopt;
+}
+
+bool cache_state::try_similar(cache_actor::pointer self, waiting_lookup& from,
+                              std::span<const float> vector, std::string& nearest) {
+  // Whether it is asked was decided when the job came; by which numbers, now.
+  const auto mode = from.what.how->config->profile.cache.mode;
+  const auto& policy = config->profile.cache;
+  const auto found = similar.nearest(from.key.partition, from.embedder, vector, neighbours);
+  if (found.empty()) {
+    nearest = "nothing to compare with";
+    return false;
+  }
+  nearest = fmt::format("nearest {:.3f}", found.front().cosine);
+  auto best = find_similar(from, found, nearest);
+  nearest += fmt::format(", threshold {:.3f}", policy.threshold);
+  if (!best)
+    return false;
+  auto& [entry, judged] = *best;
+  from.rival = judged;
+  if (!judged.would_serve)
+    return false;
+  if (mode == cache_mode::shadow) {
+    ++shadow_hits;
+    counters->shadow_hit();
+    log::info("cache: in mode on, job {} would have been answered by entry {} (similarity {:.3f}, "
+              "confidence {:.2f})",
+              from.what.id.text(), judged.entry, judged.similarity, judged.confidence);
+    nearest += "; shadow: it would have been served";
+    return false;
+  }
+  if (from.what.what->cache.no_cache)
+    return false;
+  judges.served(judged);
+  cache_info how;
+  how.status = cache_status::hit;
+  how.tier = "similarity";
+  how.similarity = judged.similarity;
+  how.confidence = judged.confidence;
+  deliver(self, std::move(from.what), entry, std::move(how), from.began,
+          fmt::format("similarity hit {:.3f} at threshold {:.3f}, confidence {:.2f}, entry {}",
+                      judged.similarity, policy.threshold, judged.confidence, judged.entry));
+  return true;
+}
+
+void cache_state::vector_came(cache_actor::pointer self, const embedded& vector) {
+  auto node = waiting.extract(vector.ticket);
+  if (node.empty())
+    return;
+  auto& from = node.mapped();
+  std::string nearest = "no vector in time";
+  if (!vector.vector.empty() && try_similar(self, from, vector.vector, nearest))
+    return;
+  miss(self, std::move(from), vector.vector, "no exact entry; " + nearest);
+}
+
+void cache_state::compare(computing& how, const answer& found) {
+  const auto rival = held(how.rival->entry);
+  if (!rival)
+    return;
+  switch (same_answer(found.text, rival->answer.text)) {
+  case answer_match::unknown:
+    return;
+  case answer_match::different:
+    return judges.learn(*how.rival, false);
+  case answer_match::same:
+    judges.learn(*how.rival, true);
+    // It is found by its own words from now on; what is like it finds the entry that is known
+    // better, so that evidence gathers there.
+    how.vector.clear();
+  }
+}
+
+void cache_state::give_up_waiting(cache_actor::pointer self) {
+  const auto now = time->mono();
+  while (!waiting.empty() && now - waiting.begin()->second.began > vector_timeout)
+    vector_came(self, embedded{waiting.begin()->first, {}});
+}
+
+} // namespace bitnetd::actors

@@ -8,7 +8,7 @@ build_packages=(
   libssl-dev libsystemd-dev nlohmann-json3-dev libcli11-dev libspdlog-dev
   prometheus-cpp-dev libcurl4-openssl-dev zlib1g-dev catch2
 )
-test_packages=(python3 python3-zmq python3-numpy systemd)
+test_packages=(libbenchmark-dev python3 python3-zmq python3-numpy systemd)
 
 # as_root COMMAND…: directly as root, else through sudo.
 as_root() {

@@ -48,7 +48,7 @@ struct node_config {
 };
 
 struct hardware_config {
-  std::string isa = "auto";              ///< auto, scalar, avx2, avx512_vnni
+  std::string isa = "auto";              ///< auto, scalar, avx2, avx_vnni, avx512_vnni
   std::vector<node_config> nodes;        ///< empty: discovered with hwloc
   std::uint64_t kv_bytes = 256ull << 20; ///< KV memory per worker and model
   std::string kv_type = "f16";           ///< f16 or f32

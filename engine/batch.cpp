@@ -51,6 +51,7 @@ struct share {
   sequence* owner;
   std::size_t first_row, n_rows;
   sample drawn{};
+  std::optional<head_query> query{}; ///< of the logits that it draws from; none: all
 
   /// Whether its last row completes what is known of the sequence.
   [[nodiscard]] bool draws() const { return owner->n_pending() == 0 && !owner->request.embedding; }
@@ -184,8 +185,12 @@ void batch::state::take_rows(sequence& seq, std::size_t n) {
     rows.push_back({request.tokens[seq.n_computed], static_cast<std::uint32_t>(seq.n_computed),
                     seq.pages.pages(), hidden ? row_output::hidden : row_output::none});
   }
-  if (shares.back().draws())
-    rows.back().output = row_output::logits;
+  auto& part = shares.back(); // stays where it is: there is room for all sequences
+  if (!part.draws())
+    return;
+  part.query = screened_query(request.sampling, request.tokens);
+  rows.back().output = row_output::logits;
+  rows.back().query = part.query ? &*part.query : nullptr;
 }
 
 /// One draw per sequence, side by side: over a large vocabulary it costs as much as a layer.
@@ -196,8 +201,12 @@ void batch::state::draw_tokens() {
     if (!part.draws())
       return;
     const auto& request = part.owner->request;
-    part.drawn = draw(pass.logits(part.first_row + part.n_rows - 1), request.sampling,
-                      request.tokens, request.n_generated);
+    const auto row = part.first_row + part.n_rows - 1;
+    const auto* answer = pass.answer(row);
+    part.drawn =
+        answer != nullptr
+            ? draw_screened(*answer, request.sampling, request.tokens, request.n_generated)
+            : draw(pass.logits(row), request.sampling, request.tokens, request.n_generated);
   });
   auto& cost = pass.counters().layers.back()[static_cast<std::size_t>(operation::sample)];
   cost.nanoseconds += static_cast<std::uint64_t>(

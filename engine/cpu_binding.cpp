@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "engine/cpu_binding.h"
 
+#include <algorithm>
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -19,12 +20,15 @@ bool bind_this_thread(const std::vector<int>& cpus) noexcept {
   return ::sched_setaffinity(0, sizeof set, &set) == 0;
 }
 
-bool lower_this_thread() noexcept {
-  constexpr int compute_nice = 5;
-  // On Linux a nice value belongs to a thread when the id of one is given.
+bool lower_this_thread(int by) noexcept {
+  // On Linux a nice value belongs to a thread when the id of one is given; the process's own is
+  // that of its first thread.
+  constexpr int lowest = 19;
+  const auto wanted =
+      std::min(::getpriority(PRIO_PROCESS, static_cast<id_t>(::getpid())) + by, lowest);
   const auto thread = static_cast<id_t>(::syscall(SYS_gettid));
-  return ::getpriority(PRIO_PROCESS, thread) >= compute_nice ||
-         ::setpriority(PRIO_PROCESS, thread, compute_nice) == 0;
+  return ::getpriority(PRIO_PROCESS, thread) >= wanted ||
+         ::setpriority(PRIO_PROCESS, thread, wanted) == 0;
 }
 
 } // namespace bitnetd::engine

@@ -2,6 +2,7 @@
 #include "engine/evaluator.h"
 
 #include "engine/embedding_pool.h"
+#include "engine/sampler.h"
 
 #include <algorithm>
 #include <cassert>
@@ -40,6 +41,7 @@ struct evaluator::state {
   forward_pass pass;
   std::vector<step_row> rows;
   std::size_t position = 0;
+  const head_query greedy{};
 
   state(std::shared_ptr<const model> what, std::shared_ptr<const weights> layers,
         compute_node& node, const kernel_table& kernels, const evaluator_options& how)
@@ -76,6 +78,7 @@ void evaluator::state::run(std::span<const token_id> tokens, row_output all, row
   for (const auto token : tokens)
     rows.push_back({token, static_cast<std::uint32_t>(position++), pages.pages(), all});
   rows.back().output = last;
+  rows.back().query = options.best_only ? &greedy : nullptr;
   pass.run(rows);
 }
 
@@ -104,6 +107,13 @@ void evaluator::feed(std::span<const token_id> tokens, const logits_sink& each) 
 
 std::span<const float> evaluator::logits() const {
   return state_->pass.logits(state_->rows.size() - 1);
+}
+
+token_id evaluator::best() const {
+  const auto row = state_->rows.size() - 1;
+  const auto* answer = state_->pass.answer(row);
+  return answer != nullptr ? draw_screened(*answer, {}, {}, 0).token
+                           : draw(state_->pass.logits(row), {}, {}, 0).token;
 }
 
 std::size_t evaluator::position() const noexcept { return state_->position; }

@@ -18,6 +18,9 @@ struct evaluator_options {
   kv_type kv = kv_type::f32;
   std::size_t chunk = 128;      ///< prompt tokens of one step
   std::size_t max_tokens = 512; ///< longest sequence, within the model's context: KV memory
+  /// Of the last token's logits only the largest is wanted: `best` tells it, and `logits` may not
+  /// be called. A screened head then need not read all.
+  bool best_only = false;
 };
 
 /// One sequence at a time on one node: what offline tools and conformance tests need.
@@ -44,6 +47,8 @@ public:
   void feed(std::span<const token_id> tokens, const logits_sink& each = {});
   /// Logits [n_vocab] of the last token fed. Valid until the next call.
   [[nodiscard]] std::span<const float> logits() const;
+  /// The token with the largest logit after the last token fed, ties to the lowest id.
+  [[nodiscard]] token_id best() const;
   /// Tokens fed since the last reset.
   [[nodiscard]] std::size_t position() const noexcept;
   /// Forgets the sequence.

@@ -2,6 +2,7 @@
 #include "engine/forward.h"
 
 #include "engine/attention.h"
+#include "engine/head_screen.h"
 #include "engine/linear.h"
 #include "engine/ops.h"
 #include "engine/weights_layout.h"
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <cassert>
 #include <chrono>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -47,7 +49,12 @@ struct forward_pass::state {
   std::span<const step_row> rows;
   std::vector<std::uint32_t> positions;
   std::vector<std::size_t> output_index; ///< row -> row of `outputs` (and `logits`), or no_output
-  std::size_t n_logits = 0, n_outputs = 0;
+  std::size_t n_full = 0, n_logits = 0,
+              n_outputs = 0; ///< rows of `outputs`: whole, all logits, all
+  screened_head screened;
+  std::vector<const head_query*> queries;          ///< of rows n_full…n_logits-1
+  std::vector<std::optional<head_answer>> answers; ///< [n_logits]; none: all logits are there
+  std::size_t n_failed = 0, n_unscreened = 0;      ///< see may_screen
   std::vector<attention_rows> sequences;
   std::vector<const std::byte*> key_blocks, value_blocks; ///< of one layer, all sequences
 
@@ -60,6 +67,9 @@ struct forward_pass::state {
   void attention_block(std::size_t index);
   void ffn_block(std::size_t index);
   void head();
+  void whole_head(std::size_t from, std::size_t to);
+  void screen_head();
+  [[nodiscard]] bool may_screen();
 
   void store(std::size_t index);
   void find_blocks(std::size_t index);
@@ -116,10 +126,12 @@ forward_pass::state::state(std::shared_ptr<const model> what, std::shared_ptr<co
   positions.reserve(options.max_rows);
   output_index.reserve(options.max_rows);
   sequences.reserve(options.max_rows);
+  queries.reserve(options.max_logit_rows);
+  answers.reserve(options.max_logit_rows);
 }
 
-/// Notes what the step consists of: positions, sequences, and where outputs go (those with logits
-/// first, so that the head runs over neighbours).
+/// Notes what the step consists of: positions, sequences, and where outputs go (those with all
+/// logits first, then those with a query, so that the head runs over neighbours).
 void forward_pass::state::begin(std::span<const step_row> step) {
   assert(!step.empty() && step.size() <= options.max_rows);
   rows = step;
@@ -141,13 +153,27 @@ void forward_pass::state::begin(std::span<const step_row> step) {
   }
   output_index.assign(rows.size(), no_output);
   n_outputs = 0;
-  for (const auto wanted : {row_output::logits, row_output::hidden}) {
+  queries.clear();
+  const bool screens = may_screen();
+  const auto take = [&](auto&& wanted) {
     for (std::size_t i = 0; i < rows.size(); ++i)
-      if (rows[i].output == wanted)
+      if (wanted(rows[i]))
         output_index[i] = n_outputs++;
-    if (wanted == row_output::logits)
-      n_logits = n_outputs;
-  }
+  };
+  const auto asks = [&](const step_row& row) { return screens && row.query != nullptr; };
+  take([&](auto& row) { return row.output == row_output::logits && !asks(row); });
+  n_full = n_outputs;
+  take([&](auto& row) {
+    if (row.output != row_output::logits || !asks(row))
+      return false;
+    queries.push_back(row.query);
+    return true;
+  });
+  n_logits = n_outputs;
+  take([](auto& row) { return row.output == row_output::hidden; });
+  answers.resize(n_logits);
+  for (auto& one : answers)
+    one.reset();
   assert(n_logits <= options.max_logit_rows);
   ++counters.steps;
   counters.tokens += rows.size();
@@ -272,10 +298,68 @@ void forward_pass::state::head() {
   if (n_logits == 0)
     return;
   measured(shape.n_layer, operation::head, [&] {
-    input.assign(hidden.first(n_logits * width), n_logits, width, activation_quantization::none);
-    all->head().apply(input, std::span{logits}.first(n_logits * shape.n_vocab), on);
+    whole_head(0, n_full);
+    if (n_full < n_logits)
+      screen_head();
   });
-  all->head().add_cost(n_logits, cost(shape.n_layer, operation::head));
+}
+
+/// All logits of rows [from, to) of `outputs`.
+void forward_pass::state::whole_head(std::size_t from, std::size_t to) {
+  if (from == to)
+    return;
+  const std::size_t width = shape.n_embd, n = to - from;
+  const auto& matrix = all->head();
+  input.assign(std::span{outputs}.subspan(from * width, n * width), n, width,
+               matrix.is_rounded() ? activation_quantization::absmax
+                                   : activation_quantization::none);
+  matrix.apply(input, std::span{logits}.subspan(from * shape.n_vocab, n * shape.n_vocab), on);
+  matrix.add_cost(n, cost(shape.n_layer, operation::head));
+}
+
+/// Whether this step asks the screen. Where most answers failed lately (the logits are too flat for
+/// its bounds), reading all at once is faster: it is asked again after 64 steps.
+bool forward_pass::state::may_screen() {
+  constexpr std::size_t most_failed = 8, pause_steps = 64;
+  if (!all->screen)
+    return false;
+  if (n_failed < most_failed)
+    return true;
+  if (++n_unscreened < pause_steps)
+    return false;
+  n_failed = most_failed / 2;
+  n_unscreened = 0;
+  return true;
+}
+
+void forward_pass::state::screen_head() {
+  const std::size_t width = shape.n_embd, n = n_logits - n_full;
+  const auto& matrix = all->head();
+  // A row of its own costs as much as one read with all others: half of them, shared by the batch.
+  const auto most_rows = shape.n_vocab / (2 * n);
+  const auto found = std::span{answers}.subspan(n_full);
+  screened.answer(matrix, *all->screen, std::span{outputs}.subspan(n_full * width, n * width),
+                  queries, most_rows,
+                  std::span{logits}.subspan(n_full * shape.n_vocab, n * shape.n_vocab), found, on);
+  auto& spent = cost(shape.n_layer, operation::head);
+  all->screen->copy().add_cost(n, spent);
+  spent.weight_bytes += screened.rows_read() * (matrix.weight_bytes() / shape.n_vocab);
+  spent.multiplications += screened.rows_read() * width;
+  counters.screened += n;
+  counters.screen_rows_read += screened.rows_read();
+
+  const auto failed = [](const auto& one) { return !one.has_value(); };
+  const auto n_fallbacks = static_cast<std::size_t>(std::ranges::count_if(found, failed));
+  counters.screen_fallbacks += n_fallbacks;
+  n_failed = n_fallbacks > 0 ? n_failed + n_fallbacks : n_failed / 2;
+  if (n_fallbacks == 0)
+    return;
+  // Whole, all in one pass; what lies between two of them is then whole, too.
+  const auto first = std::ranges::find_if(found, failed);
+  const auto last = std::find_if(found.rbegin(), found.rend(), failed).base();
+  std::for_each(first, last, [](auto& one) { one.reset(); });
+  whole_head(n_full + static_cast<std::size_t>(first - found.begin()),
+             n_full + static_cast<std::size_t>(last - found.begin()));
 }
 
 /// Puts every row's key and value into its page, and notes the blocks that attention reads.
@@ -387,8 +471,16 @@ void forward_pass::run_layer(std::size_t index, std::span<const step_row> rows,
   s.rows = {};
 }
 
+const head_answer* forward_pass::answer(std::size_t row) const {
+  const auto& s = *state_;
+  assert(row < s.output_index.size() && s.output_index[row] < s.n_logits);
+  const auto& found = s.answers[s.output_index[row]];
+  return found ? &*found : nullptr;
+}
+
 std::span<const float> forward_pass::logits(std::size_t row) const {
   const auto& s = *state_;
+  assert(answer(row) == nullptr);
   assert(row < s.output_index.size() && s.output_index[row] < s.n_logits);
   return std::span{s.logits}.subspan(s.output_index[row] * s.shape.n_vocab, s.shape.n_vocab);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "engine/head_query.h"
 #include "engine/kernels/kernel_table.h"
 #include "engine/kv_cache.h"
 #include "engine/model.h"
@@ -30,6 +31,8 @@ struct step_row {
   std::uint32_t position = 0;     ///< from 0 in its sequence
   std::span<const page_id> pages; ///< of its sequence; must hold `position`
   row_output output = row_output::none;
+  /// With `logits`: which of them are needed; nullptr: all. Must live as long as the run.
+  const head_query* query = nullptr;
 };
 
 struct forward_options {
@@ -81,7 +84,11 @@ public:
   /// helper threads still at hand: for_chunks is parallel inside it.
   void run(std::span<const step_row> rows, const std::function<void()>& then = {});
 
-  /// Logits [n_vocab] of row `row` of the last run, which asked for them. Valid until the next run.
+  /// The answer to the query of row `row` of the last run; nullptr when all logits are there (no
+  /// query, no screened head, or too many rows to read). Valid until the next run.
+  [[nodiscard]] const head_answer* answer(std::size_t row) const;
+  /// Logits [n_vocab] of row `row` of the last run, which asked for them and has no answer to a
+  /// query. Valid until the next run.
   [[nodiscard]] std::span<const float> logits(std::size_t row) const;
   /// Hidden state [n_embd] after output_norm of row `row` of the last run, which asked for it.
   [[nodiscard]] std::span<const float> hidden(std::size_t row) const;

@@ -17,8 +17,8 @@ namespace {
 /// Tokens whose integer sums wait on the stack to be scaled; the weights of a chunk are still in
 /// the second-level cache when the next block of tokens comes.
 constexpr std::size_t token_block = 64;
-/// Most rows of one chunk: its sums fit the stack, and a 2B model's smallest matrix (640 rows)
-/// still gives several threads something to do.
+/// Most rows of one chunk, whole panels: its sums fit the stack, and a 2B model's smallest matrix
+/// (640 rows) still gives several threads something to do.
 constexpr std::size_t chunk_rows = 64;
 
 } // namespace
@@ -106,9 +106,23 @@ linear linear::dense_f16(std::size_t rows, std::size_t cols, node_memory values)
   return l;
 }
 
+linear linear::rounded(std::size_t rows, std::size_t cols, packed_bits bits, node_memory panels,
+                       std::vector<float> row_scales) {
+  assert(panels.size() == packed_bytes(rows, cols, bits) && row_scales.size() == rows);
+  assert(cols <= 65536);
+  linear l;
+  l.form_ = bits == packed_bits::four ? form::int4 : form::int8;
+  l.rows_ = rows;
+  l.cols_ = cols;
+  l.weights_ = std::move(panels);
+  l.row_scales_ = std::move(row_scales);
+  return l;
+}
+
 void linear::apply(linear_input& in, std::span<float> out, const compute_context& on) const {
   assert(in.cols() == cols_ && out.size() == in.n_rows() * rows_);
-  const bool integers = is_ternary() && in.mode() == activation_quantization::absmax;
+  const bool integers = !is_dense() && in.mode() == activation_quantization::absmax;
+  assert(integers || !is_rounded());
   if (integers)
     in.quantize(on);
   const float* values = integers ? nullptr : in.values(on);
@@ -120,23 +134,52 @@ void linear::apply(linear_input& in, std::span<float> out, const compute_context
   const auto row_cost = std::max(row_bytes / 10, products);
   for_blocks(on.node, rows_, chunk_rows, row_cost, [&](std::size_t from, std::size_t to) {
     if (integers)
-      multiply_integers(in, from, to, out.data(), on.kernels);
+      apply_part(in, from, to, out.data() + from, rows_, on.kernels);
     else
       multiply_floats(values, in.n_rows(), from, to, out.data(), on.kernels);
   });
 }
 
-void linear::multiply_integers(const linear_input& in, std::size_t from, std::size_t to, float* out,
-                               const kernel_table& kernels) const {
+std::size_t linear::bytes_of_panel() const noexcept {
+  return weights_.size() / (padded_rows(rows_) / ternary_panel_rows);
+}
+
+void linear::apply_part(const linear_input& in, std::size_t from, std::size_t to, float* out,
+                        std::size_t stride, const kernel_table& kernels) const {
+  assert(!is_dense() && from % ternary_panel_rows == 0);
   alignas(64) std::int32_t sums[token_block * chunk_rows];
-  const auto* panels = reinterpret_cast<const std::uint8_t*>(weights_.data()) +
-                       from / ternary_panel_rows * panel_bytes(cols_);
-  for (std::size_t n = 0; n < in.n_rows(); n += token_block) {
-    const auto n_tokens = std::min(token_block, in.n_rows() - n);
-    kernels.ternary_gemm(panels, to - from, cols_, in.codes() + n * in.code_stride(),
-                         in.code_stride(), in.sums() + n, n_tokens, sums, chunk_rows);
-    kernels.rescale(sums, chunk_rows, n_tokens, to - from, row_scales_.data() + from,
-                    in.scales() + n, out + n * rows_ + from, rows_);
+  auto* const gemm = form_ == form::ternary ? kernels.ternary_gemm
+                     : form_ == form::int4  ? kernels.int4_gemm
+                                            : kernels.int8_gemm;
+  const auto* panels = reinterpret_cast<const std::uint8_t*>(weights_.data());
+  for (auto row = from; row < to; row += chunk_rows)
+    for (std::size_t n = 0; n < in.n_rows(); n += token_block) {
+      const auto n_rows = std::min(chunk_rows, to - row);
+      const auto n_tokens = std::min(token_block, in.n_rows() - n);
+      gemm(panels + row / ternary_panel_rows * bytes_of_panel(), n_rows, cols_,
+           in.codes() + n * in.code_stride(), in.code_stride(), in.sums() + n, n_tokens, sums,
+           chunk_rows);
+      if (form_ == form::int4) // codes stand for odd numbers
+        for (std::size_t t = 0; t < n_tokens; ++t)
+          for (std::size_t r = 0; r < n_rows; ++r)
+            sums[t * chunk_rows + r] = 2 * sums[t * chunk_rows + r] + in.sums()[n + t];
+      kernels.rescale(sums, chunk_rows, n_tokens, n_rows, row_scales_.data() + row, in.scales() + n,
+                      out + n * stride + (row - from), stride);
+    }
+}
+
+void linear::apply_rows(std::span<const std::uint32_t> rows, const float* x, float* out,
+                        const kernel_table& kernels) const {
+  assert(is_dense());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    assert(rows[i] < rows_);
+    const auto first = rows[i] * cols_;
+    if (form_ == form::f32)
+      kernels.dense_f32(reinterpret_cast<const float*>(weights_.data()) + first, 1, cols_, x, cols_,
+                        1, out + i, 1);
+    else
+      kernels.dense_f16(reinterpret_cast<const std::uint16_t*>(weights_.data()) + first, 1, cols_,
+                        x, cols_, 1, out + i, 1);
   }
 }
 
@@ -153,6 +196,9 @@ void linear::multiply_floats(const float* values, std::size_t n_tokens, std::siz
   case form::f32:
     kernels.dense_f32(reinterpret_cast<const float*>(weights_.data()) + from * cols_, n, cols_,
                       values, cols_, n_tokens, out + from, rows_);
+    break;
+  case form::int4:
+  case form::int8: // never: asserted by apply()
     break;
   case form::f16:
     kernels.dense_f16(reinterpret_cast<const std::uint16_t*>(weights_.data()) + from * cols_, n,
@@ -175,6 +221,10 @@ void linear::decode_row(std::size_t row, std::span<float> out) const {
   case form::f32:
     std::copy_n(reinterpret_cast<const float*>(weights_.data()) + row * cols_, cols_, out.begin());
     break;
+  case form::int4:
+  case form::int8:
+    assert(!"heads only: nothing is looked up in them");
+    break;
   case form::f16: {
     const auto* from = reinterpret_cast<const std::uint16_t*>(weights_.data()) + row * cols_;
     std::transform(from, from + cols_, out.begin(), half_to_float);
@@ -189,6 +239,9 @@ void linear::add_cost(std::size_t n, operation_cost& cost) const noexcept {
   if (is_ternary()) {
     cost.additions += products;
     cost.zero_additions += zero_weights_ * n;
+    cost.multiplications += std::uint64_t{rows_} * n; // by the scales
+  } else if (is_rounded()) {
+    cost.integer_multiplications += products;
     cost.multiplications += std::uint64_t{rows_} * n; // by the scales
   } else {
     cost.multiplications += products;

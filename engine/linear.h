@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/compute.h"
+#include "engine/kernels/packed_layout.h"
 #include "engine/model.h"
 #include "engine/telemetry.h"
 
@@ -57,13 +58,16 @@ private:
 };
 
 /// One weight matrix [rows, cols] in the form in which it is multiplied: ternary (packed, with one
-/// scale per row) or dense (f32 or f16, row-major). Immutable; movable, not copyable; any number of
-/// threads may apply it at once.
+/// scale per row), dense (f32 or f16, row-major) or, for heads, rounded to 4 or 8 bits (packed,
+/// with one scale per row). Immutable; movable, not copyable; any number of threads may apply it at
+/// once.
 ///
 ///   ternary, absmax   y[n][r] = (sum_c t[r][c] * q[n][c]) * row_scale[r] / s[n]      exact int32
 ///   ternary, none     y[n][r] = (sum_c t[r][c] * x[n][c]) * row_scale[r]
 ///   dense, absmax     y[n][r] = sum_c w[r][c] * (q[n][c] / s[n])
 ///   dense, none       y[n][r] = sum_c w[r][c] * x[n][c]
+///   8 bits, absmax    y[n][r] = (sum_c c[r][c] * q[n][c]) * row_scale[r] / s[n]            exact
+///   int32 4 bits, absmax    y[n][r] = (sum_c (2 c[r][c] + 1) * q[n][c]) * row_scale[r] / s[n]
 ///
 /// Every y is computed in one fixed order: it does not depend on the other rows of the input, on
 /// threads, or on the instruction set.
@@ -79,10 +83,19 @@ public:
   static linear dense_f32(std::size_t rows, std::size_t cols, node_memory values);
   /// `values` holds [rows, cols] IEEE halves, row-major.
   static linear dense_f16(std::size_t rows, std::size_t cols, node_memory values);
+  /// `panels` in the layout of packed_layout.h, packed_bytes(rows, cols, bits) long; `row_scales`
+  /// [rows]. 4-bit codes stand for odd numbers: c for 2 c + 1. Requires cols <= 65536.
+  static linear rounded(std::size_t rows, std::size_t cols, packed_bits bits, node_memory panels,
+                        std::vector<float> row_scales);
 
   [[nodiscard]] std::size_t rows() const noexcept { return rows_; }
   [[nodiscard]] std::size_t cols() const noexcept { return cols_; }
   [[nodiscard]] bool is_ternary() const noexcept { return form_ == form::ternary; }
+  /// Whether it is multiplied in integers only: it then must be applied under `absmax`.
+  [[nodiscard]] bool is_rounded() const noexcept {
+    return form_ == form::int4 || form_ == form::int8;
+  }
+  [[nodiscard]] bool is_dense() const noexcept { return form_ == form::f32 || form_ == form::f16; }
   [[nodiscard]] std::size_t weight_bytes() const noexcept { return weights_.size(); }
   [[nodiscard]] std::uint64_t zero_weights() const noexcept { return zero_weights_; }
   /// Whether the memory could be bound to its node (or was not to be).
@@ -92,6 +105,15 @@ public:
   /// Parallel over rows inside node.run. Requires in.cols() == cols(): asserted.
   void apply(linear_input& in, std::span<float> out, const compute_context& on) const;
 
+  /// y of single rows of a dense matrix, bit-equal to what apply() gives: out[i] = w[rows[i]] . x.
+  /// Shapes   x [cols()]; out [rows.size()]. On the calling thread.
+  void apply_rows(std::span<const std::uint32_t> rows, const float* x, float* out,
+                  const kernel_table& kernels) const;
+  /// Rows [from, to) of y for all rows of an input that is quantized already, from a multiple of
+  /// 16: what apply() does in parallel. out [n][stride], columns 0…to-from-1.
+  void apply_part(const linear_input& in, std::size_t from, std::size_t to, float* out,
+                  std::size_t stride, const kernel_table& kernels) const;
+
   /// The weights of one row as floats (an embedding look-up), out [cols()].
   void decode_row(std::size_t row, std::span<float> out) const;
 
@@ -100,9 +122,8 @@ public:
   void add_cost(std::size_t n, operation_cost& cost) const noexcept;
 
 private:
-  enum class form { ternary, f32, f16 };
-  void multiply_integers(const linear_input& in, std::size_t from, std::size_t to, float* out,
-                         const kernel_table& kernels) const;
+  enum class form { ternary, f32, f16, int4, int8 };
+  [[nodiscard]] std::size_t bytes_of_panel() const noexcept;
   void multiply_floats(const float* values, std::size_t n_tokens, std::size_t from, std::size_t to,
                        float* out, const kernel_table& kernels) const;
 
@@ -110,7 +131,7 @@ private:
   std::size_t rows_ = 0, cols_ = 0;
   std::uint64_t zero_weights_ = 0;
   node_memory weights_;
-  std::vector<float> row_scales_; ///< ternary: [rows]
+  std::vector<float> row_scales_; ///< of integer forms: [rows]
 };
 
 } // namespace bitnetd::engine

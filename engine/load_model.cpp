@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-#include "engine/model_source.h"
 #include "engine/kernels/ternary_layout.h"
+#include "engine/memory_limit.h"
 #include "engine/model_builder.h"
+#include "engine/model_source.h"
 #include "engine/printable.h"
 #include "engine/quantizer.h"
 #include "engine/unaligned.h"
@@ -28,8 +29,8 @@ struct ternary_rows {
 class weights_loader {
 public:
   weights_loader(const model_source& file, model_builder& builder,
-                 const std::vector<node_description>& nodes)
-      : file_{file}, builder_{builder}, nodes_{nodes} {
+                 const std::vector<node_description>& nodes, head_form head)
+      : file_{file}, builder_{builder}, nodes_{nodes}, head_{head} {
     for (std::size_t i = 0; i < nodes.size(); ++i)
       per_node_.emplace_back(std::make_shared<weights>())->layers.resize(builder.shape().n_layer);
     read_output_scales();
@@ -45,6 +46,8 @@ public:
                          ": not enough memory; free some or choose a smaller model"};
       }
     });
+    for (std::size_t i = 0; i < nodes_.size(); ++i)
+      per_node_[i]->prepare_head(head_, nodes_[i].memory_node);
     return {per_node_.begin(), per_node_.end()};
   }
 
@@ -219,9 +222,29 @@ private:
   const model_source& file_;
   model_builder& builder_;
   const std::vector<node_description>& nodes_;
+  head_form head_;
   std::vector<std::shared_ptr<weights>> per_node_;
   std::unordered_map<std::string, float> output_scales_;
 };
+
+/// Refuses what cannot fit before anything is read: better than the kernel's way of saying so.
+/// Counted is the least that the weights can come to: ternary at 2 bits, everything else in halves.
+void check_memory(const model_source& file, std::size_t n_nodes) {
+  std::uint64_t bytes = 0;
+  for (const auto& tensor : file.tensors()) {
+    const auto values = tensor.rows() * tensor.cols();
+    bytes += tensor.name.starts_with("blk.") ? values / 4 : values * 2;
+  }
+  bytes *= n_nodes;
+  const auto available = available_memory();
+  if (!available || bytes <= *available)
+    return;
+  const auto mib = [](std::uint64_t n) { return std::to_string((n >> 20) + 1) + " MiB"; };
+  throw load_error{file.path().string() + ": its weights take at least " + mib(bytes) +
+                   " of memory, and " + mib(*available) +
+                   " can be had here (machine and control group); raise the limit, end something "
+                   "else, or choose a smaller model"};
+}
 
 } // namespace
 
@@ -231,7 +254,8 @@ loaded_model load_model(const std::filesystem::path& path,
                         const load_options& options) {
   const auto file = open_model_source(path, options.i2s);
   model_builder builder{*file, options};
-  auto per_node = weights_loader{*file, builder, nodes}.load();
+  check_memory(*file, nodes.size());
+  auto per_node = weights_loader{*file, builder, nodes, options.head}.load();
   return {builder.finish(), std::move(per_node)};
 }
 

@@ -2,6 +2,7 @@
 #include "engine/node.h"
 
 #include "engine/cpu_binding.h"
+#include "engine/neighbour_watch.h"
 
 #include <tbb/global_control.h>
 #include <tbb/info.h>
@@ -18,30 +19,34 @@ namespace bitnetd::engine {
 
 namespace {
 
+using steady = std::chrono::steady_clock;
+
 /// Tells the CPU that this is a spin loop; after about 20 µs of it, gives way to other threads, so
-/// that a preempted partner or a busy neighbour gets the core.
+/// that a preempted partner or a busy neighbour gets the core; says when it is time to sleep.
 class backoff {
 public:
   void wait() noexcept {
-    if (spins_ < 500) {
-      ++spins_;
-#if defined(__x86_64__)
-      __builtin_ia32_pause();
-#endif
-    } else {
+    ++turns_;
+    if (turns_ > most_spins) {
       std::this_thread::yield();
+      return;
     }
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
   }
+  [[nodiscard]] bool patient() const noexcept { return turns_ < most_spins + most_yields; }
 
 private:
-  unsigned spins_ = 0;
+  static constexpr unsigned most_spins = 500, most_yields = 200;
+  unsigned turns_ = 0;
 };
 
 /// Keeps the helper threads of an arena on the node's CPUs, a little behind everybody else.
 class helper_placement final : public tbb::task_scheduler_observer {
 public:
-  helper_placement(tbb::task_arena& arena, const std::vector<int>& cpus)
-      : tbb::task_scheduler_observer{arena}, cpus_{cpus} {
+  helper_placement(tbb::task_arena& arena, const node_description& where)
+      : tbb::task_scheduler_observer{arena}, cpus_{where.cpus}, lower_by_{where.lower_by} {
     turns_.store(1, std::memory_order_release);
     observe(true);
   }
@@ -54,12 +59,13 @@ public:
     if (!is_worker || turns_.load(std::memory_order_acquire) == 0)
       return;
     bind_this_thread(cpus_);
-    lower_this_thread();
+    lower_this_thread(lower_by_);
     turns_.fetch_add(1, std::memory_order_acq_rel);
   }
 
 private:
   const std::vector<int> cpus_;
+  const int lower_by_;
   /// oneTBB orders these calls, but thread sanitizer does not see inside it: this it sees.
   std::atomic<unsigned> turns_{0};
 };
@@ -74,6 +80,10 @@ struct operation_board {
   std::size_t n_chunks = 0;
   alignas(64) std::atomic<std::size_t> unclaimed{0};
   alignas(64) std::atomic<std::size_t> done{0};
+  /// Raised with every operation and every end of a step: what a helper sleeps on.
+  alignas(64) std::atomic<std::uint32_t> news{0};
+  std::atomic<std::uint32_t> sleepers{0};
+  steady::duration waited{}; ///< by the caller for helpers, in this step
 
   /// Runs one chunk, if there is one to claim.
   bool run_one() {
@@ -93,11 +103,30 @@ struct operation_board {
     n_chunks = n;
     done.store(0, std::memory_order_relaxed);
     unclaimed.store(n, std::memory_order_release);
+    tell();
     while (run_one()) {
     }
     // Nothing is left to claim: wait for chunks that helpers have in hand, for nobody else.
+    if (done.load(std::memory_order_acquire) == n)
+      return;
+    const auto start = steady::now();
     for (backoff pause; done.load(std::memory_order_acquire) != n;)
       pause.wait();
+    waited += steady::now() - start;
+  }
+
+  /// Wakes helpers that have gone to sleep, if there are any.
+  void tell() noexcept {
+    news.fetch_add(1);
+    if (sleepers.load() > 0)
+      news.notify_all();
+  }
+
+  /// Sleeps until something has changed since `seen`.
+  void sleep(std::uint32_t seen) noexcept {
+    sleepers.fetch_add(1);
+    news.wait(seen);
+    sleepers.fetch_sub(1);
   }
 };
 
@@ -105,16 +134,24 @@ struct operation_board {
 /// and goes with the last of them: so one that arrives late, or never, keeps nobody waiting.
 class crew {
 public:
-  explicit crew(std::size_t most_helpers) : most_helpers_{most_helpers} {}
+  explicit crew(std::size_t most_helpers) : watch_{most_helpers} {}
 
   operation_board board;
 
   [[nodiscard]] bool running() const noexcept { return running_.load(std::memory_order_relaxed); }
-  void end_step() noexcept { running_.store(false); }
+  void end_step() noexcept {
+    running_.store(false);
+    board.tell();
+    const auto now = steady::now();
+    watch_.step_ended(now, now - started_, board.waited);
+  }
 
   /// Begins a step and asks for the helpers that are missing. Those of the last step that have not
   /// gone yet stay.
   void begin_step(tbb::task_arena& arena) {
+    started_ = steady::now();
+    board.waited = {};
+    wanted_.store(watch_.helpers(started_));
     running_.store(true);
     while (join()) {
       owners_.fetch_add(1, std::memory_order_relaxed);
@@ -145,7 +182,7 @@ private:
   /// Counts one more helper in, if there is room.
   bool join() noexcept {
     auto here = n_helpers_.load();
-    while (here < most_helpers_)
+    while (here < wanted_.load())
       if (n_helpers_.compare_exchange_weak(here, here + 1))
         return true;
     return false;
@@ -156,17 +193,22 @@ private:
   void help() noexcept {
     do {
       for (backoff pause; running_.load();) {
+        const auto seen = board.news.load();
         if (board.run_one())
           pause = {};
-        else
+        else if (pause.patient())
           pause.wait();
+        else if (running_.load())
+          board.sleep(seen);
       }
       n_helpers_.fetch_sub(1);
     } while (running_.load() && join());
     release();
   }
 
-  const std::size_t most_helpers_;
+  neighbour_watch watch_;                 ///< the caller's
+  steady::time_point started_;            ///< the caller's
+  std::atomic<std::size_t> wanted_{0};    ///< helpers of this step
   std::atomic<bool> running_{false};      ///< between begin and end of a step
   std::atomic<std::size_t> n_helpers_{0}; ///< asked for or here
   std::atomic<std::size_t> owners_{1};
@@ -223,7 +265,7 @@ void compute_node::set_threads(std::size_t threads) {
         tbb::global_control::max_allowed_parallelism, threads);
   s.arena = std::make_unique<tbb::task_arena>(static_cast<int>(threads), 1);
   s.arena->initialize();
-  s.placement = std::make_unique<helper_placement>(*s.arena, s.where.cpus);
+  s.placement = std::make_unique<helper_placement>(*s.arena, s.where);
   s.helpers.reset(new crew{threads - 1});
 }
 
@@ -255,7 +297,7 @@ void compute_node::for_chunks(std::size_t n, const std::function<void(std::size_
 
 void compute_node::adopt_this_thread() const {
   bind_this_thread(state_->where.cpus);
-  lower_this_thread();
+  lower_this_thread(state_->where.lower_by);
 }
 
 } // namespace bitnetd::engine

@@ -16,6 +16,8 @@ namespace bitnetd::engine {
 struct node_description {
   std::vector<int> cpus;
   std::optional<int> memory_node;
+  /// How far behind the process's other threads its compute threads stand, in steps of nice.
+  int lower_by = 5;
 };
 
 /// The nodes of this machine, from hwloc, restricted to the CPUs this process may use.
@@ -29,10 +31,14 @@ struct node_description {
 /// `for_chunks` runs one operation: chunks 0..n-1, claimed from an atomic counter by the caller and
 /// by whichever helper threads have arrived; nobody waits for a thread that never came. Which
 /// thread computes a chunk never changes a result. One caller at a time.
+///
+/// Waiting spins for some 20 µs, then yields; helpers then sleep until the next operation. When the
+/// caller spends much of its steps waiting for helpers, a neighbour is using a core: then fewer
+/// helpers are asked for, and after a while one more again (neighbour_watch.h).
 class compute_node {
 public:
   /// `threads` includes the caller; 0 = one per CPU of the node. Helper threads are pinned to the
-  /// node's CPUs and run at nice +5.
+  /// node's CPUs and stand where.lower_by behind the rest of the process.
   compute_node(node_description where, std::size_t threads);
   ~compute_node();
   compute_node(const compute_node&) = delete;
@@ -50,7 +56,7 @@ public:
   /// `body` must not throw when there are helpers.
   void for_chunks(std::size_t n, const std::function<void(std::size_t chunk)>& body);
 
-  /// Puts the calling thread where the helpers are: on the node's CPUs and at nice +5. For the
+  /// Puts the calling thread where the helpers are: on the node's CPUs and lowered. For the
   /// thread that will call `run` for the rest of its life.
   void adopt_this_thread() const;
 

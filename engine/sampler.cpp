@@ -27,16 +27,17 @@ bool before(const candidate& a, const candidate& b) noexcept {
 
 bool by_id(const candidate& a, const candidate& b) noexcept { return a.id < b.id; }
 
-/// Index of the first largest value, or -1 when a value is NaN or +Inf or none is finite.
-template <class Value> token_id first_largest(std::span<const Value> values) noexcept {
-  auto best = static_cast<Value>(minus_infinity);
-  token_id at = -1;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (!(values[i] <= std::numeric_limits<Value>::max())) // NaN compares with nothing
+/// Index of the first largest logit, or -1 when one is NaN or +Inf or none is finite.
+template <class Items, class Value> std::ptrdiff_t first_largest(const Items& items, Value value) {
+  auto best = minus_infinity;
+  std::ptrdiff_t at = -1;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const double now = value(items[i]);
+    if (!(now <= std::numeric_limits<double>::max())) // NaN compares with nothing
       return -1;
-    if (values[i] > best) {
-      best = values[i];
-      at = static_cast<token_id>(i);
+    if (now > best) {
+      best = now;
+      at = static_cast<std::ptrdiff_t>(i);
     }
   }
   return at;
@@ -52,26 +53,35 @@ double log_softmax(std::span<const float> logits, token_id token, token_id best)
   return logits[static_cast<std::size_t>(token)] - largest - std::log(sum);
 }
 
-void add_bias(std::vector<double>& logits, const sampling_params& params) {
-  for (const auto& [id, bias] : params.logit_bias)
-    if (id >= 0 && static_cast<std::size_t>(id) < logits.size())
-      logits[static_cast<std::size_t>(id)] += bias;
+/// The candidate with this id, or nullptr; candidates stand by id.
+candidate* find(std::vector<candidate>& candidates, token_id id) noexcept {
+  const auto at = std::lower_bound(candidates.begin(), candidates.end(), id,
+                                   [](const candidate& c, token_id of) { return c.id < of; });
+  return at != candidates.end() && at->id == id ? &*at : nullptr;
 }
 
-void penalize_repetition(std::vector<double>& logits, float penalty,
-                         std::span<const token_id> recent) {
-  if (penalty == 1.0f)
-    return;
+void add_bias(std::vector<candidate>& candidates, const sampling_params& params) {
+  for (const auto& [id, bias] : params.logit_bias)
+    if (auto* c = find(candidates, id))
+      c->logit += bias;
+}
+
+/// The last 64 tokens, each once, ascending.
+std::vector<token_id> penalized(std::span<const token_id> recent) {
   const auto window = recent.last(std::min(recent.size(), penalty_window));
   std::vector<token_id> distinct(window.begin(), window.end());
   std::sort(distinct.begin(), distinct.end());
   distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
-  for (const auto id : distinct) {
-    if (id < 0 || static_cast<std::size_t>(id) >= logits.size())
-      continue;
-    auto& l = logits[static_cast<std::size_t>(id)];
-    l = l > 0 ? l / penalty : l * penalty;
-  }
+  return distinct;
+}
+
+void penalize_repetition(std::vector<candidate>& candidates, float penalty,
+                         std::span<const token_id> recent) {
+  if (penalty == 1.0f)
+    return;
+  for (const auto id : penalized(recent))
+    if (auto* c = find(candidates, id))
+      c->logit = c->logit > 0 ? c->logit / penalty : c->logit * penalty;
 }
 
 void keep_top_k(std::vector<candidate>& candidates, std::size_t k) {
@@ -80,6 +90,8 @@ void keep_top_k(std::vector<candidate>& candidates, std::size_t k) {
   std::nth_element(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(k),
                    candidates.end(), before);
   candidates.resize(k);
+  // In an order of their own: sums over them must not depend on who else was there.
+  std::sort(candidates.begin(), candidates.end(), before);
 }
 
 double total_weight(const std::vector<candidate>& candidates) noexcept {
@@ -131,21 +143,22 @@ token_id pick(std::vector<candidate>& candidates, double uniform) {
   return candidates.back().id; // the product was rounded up to the whole sum
 }
 
-token_id draw_modified(std::span<const float> logits, const sampling_params& params,
-                       std::span<const token_id> recent, std::uint64_t token_index) {
-  std::vector<double> modified(logits.begin(), logits.end());
-  add_bias(modified, params);
-  penalize_repetition(modified, params.repetition_penalty, recent);
-  const auto best = first_largest(std::span<const double>{modified});
-  if (best < 0 || params.temperature <= 0)
-    return best;
+/// Steps 1 to 7, from candidates by id.
+token_id draw_from(std::vector<candidate> candidates, const sampling_params& params,
+                   std::span<const token_id> recent, std::uint64_t token_index) {
+  add_bias(candidates, params);
+  penalize_repetition(candidates, params.repetition_penalty, recent);
+  const auto best = first_largest(candidates, [](const candidate& c) { return c.logit; });
+  if (best < 0)
+    return -1;
+  const auto& first = candidates[static_cast<std::size_t>(best)];
+  if (params.temperature <= 0)
+    return first.id;
 
-  const auto largest = modified[static_cast<std::size_t>(best)] / params.temperature;
-  std::vector<candidate> candidates;
-  candidates.reserve(modified.size());
-  for (std::size_t i = 0; i < modified.size(); ++i)
-    if (modified[i] > minus_infinity)
-      candidates.push_back({modified[i] / params.temperature, static_cast<token_id>(i)});
+  const auto largest = first.logit / params.temperature;
+  std::erase_if(candidates, [](const candidate& c) { return !(c.logit > minus_infinity); });
+  for (auto& c : candidates)
+    c.logit /= params.temperature;
   keep_top_k(candidates, params.top_k);
   for (auto& c : candidates)
     c.weight = std::exp(c.logit - largest);
@@ -154,19 +167,72 @@ token_id draw_modified(std::span<const float> logits, const sampling_params& par
   return pick(candidates, uniform_draw(params.seed, token_index));
 }
 
+bool modifies(const sampling_params& params) noexcept {
+  return !params.logit_bias.empty() || params.repetition_penalty != 1.0f;
+}
+
 } // namespace
 
 sample draw(std::span<const float> logits, const sampling_params& params,
             std::span<const token_id> recent, std::uint64_t token_index) {
-  const auto best = first_largest(logits);
+  const auto best = static_cast<token_id>(first_largest(logits, [](float l) { return double{l}; }));
   if (best < 0)
     return {};
-  const bool untouched =
-      params.temperature <= 0 && params.logit_bias.empty() && params.repetition_penalty == 1.0f;
-  const auto token = untouched ? best : draw_modified(logits, params, recent, token_index);
+  auto token = best;
+  if (params.temperature > 0 || modifies(params)) {
+    std::vector<candidate> candidates;
+    candidates.reserve(logits.size());
+    for (std::size_t i = 0; i < logits.size(); ++i)
+      candidates.push_back({double{logits[i]}, static_cast<token_id>(i)});
+    token = draw_from(std::move(candidates), params, recent, token_index);
+  }
   if (token < 0)
     return {};
   return {token, static_cast<float>(log_softmax(logits, token, best))};
+}
+
+sample draw_screened(const head_answer& answer, const sampling_params& params,
+                     std::span<const token_id> recent, std::uint64_t token_index) {
+  std::vector<candidate> candidates;
+  candidates.reserve(answer.logits.size());
+  for (const auto& [row, logit] : answer.logits)
+    candidates.push_back({double{logit}, static_cast<token_id>(row)});
+  const auto token = draw_from(candidates, params, recent, token_index);
+  if (token < 0)
+    return {};
+  const auto logprob = find(candidates, token)->logit - answer.log_sum_estimate;
+  return {token, static_cast<float>(std::min(logprob, 0.0))};
+}
+
+std::optional<head_query> screened_query(const sampling_params& params,
+                                         std::span<const token_id> recent) {
+  // More than that, and choosing the rows costs what it saves.
+  constexpr std::size_t most_best = 1024, most_biases = 1024;
+  head_query query;
+  if (params.temperature <= 0) {
+    query.best = 1;
+  } else if (params.top_k > 0 && params.top_k <= most_best) {
+    query.best = params.top_k;
+  } else if (params.top_k == 0 && params.top_p >= 1 && params.min_p > 0) {
+    const double within = -std::log(double{params.min_p}) * double{params.temperature};
+    query.within = static_cast<float>(within * (1 + 1e-6) + 1e-6);
+  } else {
+    return {};
+  }
+  if (params.logit_bias.size() > most_biases)
+    return {};
+  const auto add = [&](token_id id) {
+    if (id >= 0)
+      query.always.push_back(static_cast<std::uint32_t>(id));
+  };
+  for (const auto& [id, bias] : params.logit_bias)
+    add(id);
+  if (params.repetition_penalty != 1.0f)
+    for (const auto id : penalized(recent))
+      add(id);
+  std::sort(query.always.begin(), query.always.end());
+  query.always.erase(std::unique(query.always.begin(), query.always.end()), query.always.end());
+  return query;
 }
 
 } // namespace bitnetd::engine

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "engine/head_query.h"
 #include "engine/tokenizer.h"
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -24,7 +26,9 @@ struct sampling_params {
 /// One drawn token.
 struct sample {
   token_id token = -1; ///< -1: nothing to draw from (NaN or +Inf in the row, or all -Inf)
-  float logprob = 0;   ///< log-softmax of the unmodified logits at the token
+  /// Log-softmax of the unmodified logits at the token; drawn from a head_answer: an estimate, the
+  /// sum being that of the approximations.
+  float logprob = 0;
 };
 
 /// Draws from `logits` [n_vocab]. The generator is counter-based, keyed by (seed, token_index), so
@@ -43,5 +47,14 @@ struct sample {
 /// Any NaN or +Inf, before or after steps 1 and 2, gives token -1.
 [[nodiscard]] sample draw(std::span<const float> logits, const sampling_params& params,
                           std::span<const token_id> recent, std::uint64_t token_index);
+
+/// The same token from some of the logits: those that `screened_query` asks for.
+[[nodiscard]] sample draw_screened(const head_answer& logits, const sampling_params& params,
+                                   std::span<const token_id> recent, std::uint64_t token_index);
+
+/// The logits that can be drawn with these parameters; empty when that takes all of them: without
+/// top-k, sampling needs either min-p alone or the whole sum.
+[[nodiscard]] std::optional<head_query> screened_query(const sampling_params& params,
+                                                       std::span<const token_id> recent);
 
 } // namespace bitnetd::engine

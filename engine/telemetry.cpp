@@ -24,6 +24,7 @@ operation_cost telemetry::total() const noexcept {
       sum.kv_bytes += cost.kv_bytes;
       sum.additions += cost.additions;
       sum.multiplications += cost.multiplications;
+      sum.integer_multiplications += cost.integer_multiplications;
       sum.zero_additions += cost.zero_additions;
     }
   return sum;
@@ -35,9 +36,11 @@ double estimate_joules(const operation_cost& cost, bool with_memory) noexcept {
   // A multiplication stands for a float product and the addition that follows it.
   constexpr double picojoule = 1e-12;
   constexpr double int8_add = 0.03 * picojoule;
+  constexpr double int8_multiply_add = (0.2 + 0.1) * picojoule; // added in 32 bits
   constexpr double float_multiply_add = (3.7 + 0.9) * picojoule;
   constexpr double dram_byte = 20 * picojoule;
   auto joules = static_cast<double>(cost.additions) * int8_add +
+                static_cast<double>(cost.integer_multiplications) * int8_multiply_add +
                 static_cast<double>(cost.multiplications) * float_multiply_add;
   if (with_memory)
     joules += static_cast<double>(cost.weight_bytes + cost.kv_bytes) * dram_byte;

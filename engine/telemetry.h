@@ -32,13 +32,17 @@ struct operation_cost {
   std::uint64_t kv_bytes = 0;     ///< read from the KV cache
   std::uint64_t additions = 0;    ///< of ternary products: one per weight and token
   std::uint64_t multiplications = 0;
-  std::uint64_t zero_additions = 0; ///< of those additions, how many had a zero weight
+  std::uint64_t zero_additions = 0;          ///< of those additions, how many had a zero weight
+  std::uint64_t integer_multiplications = 0; ///< 8-bit products and their additions, of heads
 };
 
 /// Sums of a batch since its construction. Layers first; embed, head and sample stand in the last
 /// row (index n_layer).
 struct telemetry {
   std::uint64_t steps = 0, tokens = 0;
+  /// Of rows of logits that a screened head was asked for: how many, how many of them had to be
+  /// computed whole after all, and how many single logits were read exactly for the others.
+  std::uint64_t screened = 0, screen_fallbacks = 0, screen_rows_read = 0;
   std::vector<std::vector<operation_cost>> layers; ///< [n_layer + 1][n_operations]
 
   [[nodiscard]] operation_cost total() const noexcept;

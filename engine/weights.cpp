@@ -74,13 +74,30 @@ weights::place weights::find_place(std::string_view name) noexcept {
   return find_in_layer(layers[index], name);
 }
 
+void weights::prepare_head(head_form form, std::optional<int> memory_node) {
+  // Smaller heads come from a cache anyway.
+  constexpr std::size_t worth_screening = std::size_t{8} << 20;
+  constexpr std::size_t most_columns = 65536;
+  if (!head().is_dense() || head().cols() > most_columns || form == head_form::exact)
+    return;
+  if (form == head_form::screened) {
+    if (head().weight_bytes() >= worth_screening)
+      screen = head_screen::make(head(), memory_node);
+    return;
+  }
+  auto rounded = round_rows(
+      head(), form == head_form::int8 ? packed_bits::eight : packed_bits::four, memory_node);
+  (own_head.rows() > 0 ? own_head : rounded_head) = std::move(rounded);
+}
+
 const linear* weights::find(std::string_view tensor_name) const noexcept {
   const auto* matrix = const_cast<weights*>(this)->find_place(tensor_name).matrix; // only read
   return matrix != nullptr && matrix->rows() > 0 ? matrix : nullptr;
 }
 
 std::uint64_t weights::matrix_bytes() const noexcept {
-  std::uint64_t bytes = embedding.weight_bytes() + own_head.weight_bytes();
+  std::uint64_t bytes = embedding.weight_bytes() + own_head.weight_bytes() +
+                        rounded_head.weight_bytes() + (screen ? screen->bytes() : 0);
   for (const auto& layer : layers)
     for (const auto& [name, member] : projections)
       bytes += (layer.*member).weight_bytes();

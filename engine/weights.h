@@ -18,11 +18,20 @@ namespace bitnetd::engine {
 /// registry, so that a worker that is started again needs no file. Defined in weights_layout.h.
 class weights;
 
+/// What logits are computed from. All but the first two change them.
+enum class head_form {
+  exact,    ///< the head as it is stored
+  screened, ///< the same logits where only some are needed, by reading a 4-bit copy first
+  int8,     ///< rounded to 8 bits
+  int4,     ///< rounded to 4 bits
+};
+
 struct load_options {
   std::string template_name = {};      ///< built-in chat template to use instead of the file's own
   std::string name = {};               ///< instead of general.name
   i2s_layout i2s = i2s_layout::common; ///< which of the layouts that no file names
   std::optional<activation_quantization> activations = {}; ///< instead of the family's own
+  head_form head = head_form::screened;
 };
 
 /// A model, and its weights once per node (same order as `nodes`).

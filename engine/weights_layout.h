@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "engine/head_screen.h"
 #include "engine/linear.h"
 #include "engine/model.h"
+#include "engine/weights.h"
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -30,9 +33,14 @@ public:
   std::vector<float> output_norm;
   std::vector<layer_weights> layers;
 
+  linear rounded_head;               ///< instead of a tied head, where that was asked for
+  std::optional<head_screen> screen; ///< of head()
+
   [[nodiscard]] const linear& head() const noexcept {
-    return own_head.rows() > 0 ? own_head : embedding;
+    return rounded_head.rows() > 0 ? rounded_head : own_head.rows() > 0 ? own_head : embedding;
   }
+  /// Gives the head its form; a ternary head stays as it is. Parallel; when all is loaded.
+  void prepare_head(head_form form, std::optional<int> memory_node);
   /// The matrix with a file's tensor name ("blk.0.attn_q.weight", "token_embd.weight", …), or
   /// nullptr.
   [[nodiscard]] const linear* find(std::string_view tensor_name) const noexcept;

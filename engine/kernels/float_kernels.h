@@ -431,11 +431,44 @@ void attention_merge(float* max, float* sum, float* out, float part_max, float p
   *max = top;
 }
 
-/// All of them, beside the one kernel that every instruction set writes its own way.
-constexpr kernel_functions float_kernels(ternary_gemm_fn* ternary_gemm) {
-  return {ternary_gemm,    rescale,       ternary_gemm_f32, dense_f32,      dense_f16,
-          quantize_absmax, rms_norm,      squared_relu,     silu,           gelu_tanh,
-          to_half,         attention_f32, attention_f16,    attention_merge};
+screened_block screen_block(float* y, size_t n, const float* weight_errors,
+                            const float* weight_norms, float x_norm, float x_error) noexcept {
+  screened_block out = {y[0], y[0], 0};
+  for (size_t i = 1; i < n; ++i)
+    out.max = y[i] > out.max ? y[i] : out.max;
+  float_sums sums = {};
+  out.top = -__builtin_inff();
+  for (size_t i = 0; i < n; i += lanes) {
+    const size_t left = n - i < lanes ? n - i : lanes;
+    float values[lanes], errors[lanes] = {}, norms[lanes] = {};
+    for (size_t j = 0; j < lanes; ++j)
+      values[j] = -__builtin_inff(); // e^-inf = 0
+    __builtin_memcpy(values, y + i, left * sizeof(float));
+    __builtin_memcpy(errors, weight_errors + i, left * sizeof(float));
+    __builtin_memcpy(norms, weight_norms + i, left * sizeof(float));
+    for (size_t p = 0; p < n_parts; ++p) {
+      const floats v = load<floats>(values + p * width);
+      sums.part[p] += exponential(v - out.max);
+      const floats bound = v + (load<floats>(errors + p * width) * x_norm +
+                                load<floats>(norms + p * width) * x_error);
+      store(values + p * width, bound);
+    }
+    __builtin_memcpy(y + i, values, left * sizeof(float));
+    for (size_t j = 0; j < left; ++j)
+      out.top = values[j] > out.top ? values[j] : out.top;
+  }
+  out.sum = sum_of(sums);
+  return out;
+}
+
+/// All of them, beside the integer kernels that every instruction set writes its own way.
+constexpr kernel_functions float_kernels(ternary_gemm_fn* ternary_gemm, packed_gemm_fn* int4_gemm,
+                                         packed_gemm_fn* int8_gemm) {
+  return {ternary_gemm,     int4_gemm,     int8_gemm,     rescale,
+          ternary_gemm_f32, dense_f32,     dense_f16,     quantize_absmax,
+          rms_norm,         squared_relu,  silu,          gelu_tanh,
+          to_half,          attention_f32, attention_f16, attention_merge,
+          screen_block};
 }
 
 } // namespace

@@ -22,6 +22,13 @@ using ternary_gemm_fn = void(const uint8_t* panels, size_t rows, size_t cols, co
                              size_t x_stride, const int32_t* x_sums, size_t n_tokens, int32_t* acc,
                              size_t acc_stride) noexcept;
 
+/// The same products with weights of 4 and of 8 bits (packed_layout.h): a head, or a copy of one.
+///
+///   acc[n][r] = sum_c w[r][c] * x[n][c],   w in -8…7 or -127…127
+///
+/// Requires x within -127…127, as the quantizer gives it; cols <= 65536, so that no sum overflows.
+using packed_gemm_fn = ternary_gemm_fn;
+
 /// From integer sums to values: y[n][r] = acc[n][r] * (row_scales[r] * (1 / x_scales[n])).
 /// Shapes   acc [n_tokens, acc_stride]; row_scales [rows]; y [n_tokens, y_stride].
 using rescale_fn = void(const int32_t* acc, size_t acc_stride, size_t n_tokens, size_t rows,
@@ -94,6 +101,22 @@ using attention_fn = void(const attention_part& part) noexcept;
 using attention_merge_fn = void(float* max, float* sum, float* out, float part_max, float part_sum,
                                 const float* part_out, size_t head_dim) noexcept;
 
+/// What one block of approximate logits looks like.
+struct screened_block {
+  float top; ///< the largest upper bound; NaN never comes
+  float max; ///< the largest approximation
+  float sum; ///< sum of exp(approximation - max)
+};
+
+/// Turns approximate logits into upper bounds of the exact ones (head_screen.h):
+///
+///   y[r] <- y[r] + (weight_errors[r] * x_norm + weight_norms[r] * x_error)
+///
+/// Shapes   all [n], n >= 1. The sum of exponentials has 16 lanes and a tree, as dot products have.
+using screen_block_fn = screened_block(float* y, size_t n, const float* weight_errors,
+                                       const float* weight_norms, float x_norm,
+                                       float x_error) noexcept;
+
 /// One complete set of kernels for one instruction set. Every entry is non-null.
 ///
 /// All results are bit-equal across sets, floats too: every float kernel is one source
@@ -102,6 +125,8 @@ using attention_merge_fn = void(float* max, float* sum, float* out, float part_m
 /// its own exponential. A sequence may move between machines and keep its bits.
 struct kernel_functions {
   ternary_gemm_fn* ternary_gemm;
+  packed_gemm_fn* int4_gemm;
+  packed_gemm_fn* int8_gemm;
   rescale_fn* rescale;
   ternary_gemm_f32_fn* ternary_gemm_f32;
   dense_f32_fn* dense_f32;
@@ -115,10 +140,12 @@ struct kernel_functions {
   attention_fn* attention_f32;
   attention_fn* attention_f16;
   attention_merge_fn* attention_merge;
+  screen_block_fn* screen_block;
 };
 
 extern const kernel_functions scalar_functions;
 extern const kernel_functions avx2_functions;        ///< AVX2, FMA and F16C in the flags
+extern const kernel_functions avx_vnni_functions;    ///< AVX-VNNI: vpdpbusd in 256 bits
 extern const kernel_functions avx512_vnni_functions; ///< AVX-512 F, BW, DQ, VL, VNNI
 
 } // namespace bitnetd::engine

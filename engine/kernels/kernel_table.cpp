@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "engine/kernels/kernel_table.h"
 
+#ifdef BITNETD_HAVE_X86_KERNELS
+#include <cpuid.h>
+#endif
+
 namespace bitnetd::engine {
 
 namespace {
@@ -9,6 +13,12 @@ namespace {
 bool has_avx2() noexcept {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
          __builtin_cpu_supports("f16c");
+}
+
+/// AVX-VNNI is leaf 7, subleaf 1, EAX bit 4; __builtin_cpu_supports of GCC 12 has no name for it.
+bool has_avx_vnni() noexcept {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & (1u << 4)) != 0;
 }
 
 bool has_avx512_vnni() noexcept {
@@ -27,6 +37,7 @@ std::span<const kernel_table> all_kernels() noexcept {
       {scalar_functions, "scalar", []() noexcept { return true; }},
 #ifdef BITNETD_HAVE_X86_KERNELS
       {avx2_functions, "avx2", has_avx2},
+      {avx_vnni_functions, "avx_vnni", has_avx_vnni},
       {avx512_vnni_functions, "avx512_vnni", has_avx512_vnni},
 #endif
   };

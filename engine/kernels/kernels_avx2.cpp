@@ -15,18 +15,28 @@ namespace bitnetd::engine {
 namespace {
 
 constexpr size_t line_bytes = 64;
-constexpr size_t block_lines = 8; // 128 columns
+constexpr size_t most_at_once = 4; // tokens
 
-/// Eight rows (one half of each line of a panel) against `Tokens` tokens.
+inline __m256i four_of(const int8_t* x) {
+  int32_t four;
+  __builtin_memcpy(&four, x, sizeof four);
+  return _mm256_set1_epi32(four);
+}
+
+inline __m256i widened(__m256i pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
+
+/// Eight rows (one half of each line of a panel) of `Bits`-bit codes against `Tokens` tokens.
 ///
-/// vpmaddubsw adds two products of a code 0..2 and an activation -128..127 in 16 bits: within
-/// -512..508. Each line adds four of them, one per bit pair, so the 8 lines of a block add 32:
-/// within -16384..16256, far from the limits of int16. Then they are widened. Activations of -128
-/// never come from our quantizer, but would be summed exactly.
-template <size_t Tokens>
+/// vpmaddubsw adds two products of an unsigned code and an activation in 16 bits, and saturates;
+/// so sums are widened to 32 bits before they can come near the limits of int16. With 2 bits a
+/// line adds four pairs within -512…508: 8 lines, within -16384…16256. With 4 bits two pairs
+/// within -3840…3810: 4 lines, within -30720…30480.
+template <unsigned Bits, size_t Tokens>
 inline void half_panel(const uint8_t* half, size_t lines, const int8_t* x, size_t x_stride,
                        __m256i* sums) {
-  const __m256i ones = _mm256_set1_epi16(1), low_pair = _mm256_set1_epi8(3);
+  constexpr size_t planes = 8 / Bits, columns = 4 * planes;
+  constexpr size_t block_lines = Bits == 2 ? 8 : 4;
+  const __m256i low_bits = _mm256_set1_epi8((1 << Bits) - 1);
   for (size_t t = 0; t < Tokens; ++t)
     sums[t] = _mm256_setzero_si256();
   for (size_t block = 0; block < lines; block += block_lines) {
@@ -35,33 +45,55 @@ inline void half_panel(const uint8_t* half, size_t lines, const int8_t* x, size_
       short_sums[t] = _mm256_setzero_si256();
     for (size_t l = block; l < block + block_lines; ++l) {
       const __m256i line = _mm256_loadu_si256((const __m256i*)(half + l * line_bytes));
-      const __m256i planes[4] = {_mm256_and_si256(line, low_pair),
-                                 _mm256_and_si256(_mm256_srli_epi16(line, 2), low_pair),
-                                 _mm256_and_si256(_mm256_srli_epi16(line, 4), low_pair),
-                                 _mm256_and_si256(_mm256_srli_epi16(line, 6), low_pair)};
-      for (size_t t = 0; t < Tokens; ++t)
-        for (size_t p = 0; p < 4; ++p) {
-          int32_t four;
-          __builtin_memcpy(&four, x + t * x_stride + 16 * l + 4 * p, sizeof four);
+      for (size_t p = 0; p < planes; ++p) {
+        const __m256i codes =
+            _mm256_and_si256(_mm256_srli_epi16(line, static_cast<int>(Bits * p)), low_bits);
+        for (size_t t = 0; t < Tokens; ++t)
           short_sums[t] = _mm256_add_epi16(
-              short_sums[t], _mm256_maddubs_epi16(planes[p], _mm256_set1_epi32(four)));
-        }
+              short_sums[t],
+              _mm256_maddubs_epi16(codes, four_of(x + t * x_stride + columns * l + 4 * p)));
+      }
     }
     for (size_t t = 0; t < Tokens; ++t)
-      sums[t] = _mm256_add_epi32(sums[t], _mm256_madd_epi16(short_sums[t], ones));
+      sums[t] = _mm256_add_epi32(sums[t], widened(short_sums[t]));
   }
 }
 
+/// The same with weights of 8 bits: |w| times the activation with the sign of w, two of them within
+/// 2 * 127 * 127, widened at once.
 template <size_t Tokens>
+inline void half_panel_8(const uint8_t* half, size_t lines, const int8_t* x, size_t x_stride,
+                         __m256i* sums) {
+  const __m256i zero_code = _mm256_set1_epi8(static_cast<char>(128));
+  for (size_t t = 0; t < Tokens; ++t)
+    sums[t] = _mm256_setzero_si256();
+  for (size_t l = 0; l < lines; ++l) {
+    const __m256i line = _mm256_loadu_si256((const __m256i*)(half + l * line_bytes));
+    const __m256i weights = _mm256_xor_si256(line, zero_code);
+    const __m256i magnitudes = _mm256_abs_epi8(weights);
+    for (size_t t = 0; t < Tokens; ++t) {
+      const __m256i four = _mm256_sign_epi8(four_of(x + t * x_stride + 4 * l), weights);
+      sums[t] = _mm256_add_epi32(sums[t], widened(_mm256_maddubs_epi16(magnitudes, four)));
+    }
+  }
+}
+
+template <unsigned Bits, size_t Tokens>
 inline void panel_tokens(const uint8_t* panel, size_t lines, size_t rows, const int8_t* x,
                          size_t x_stride, const int32_t* x_sums, int32_t* acc, size_t acc_stride) {
   for (size_t half = 0; 8 * half < rows; ++half) {
     __m256i sums[Tokens];
-    half_panel<Tokens>(panel + 32 * half, lines, x, x_stride, sums);
+    int32_t zero = 0; // the code of weight 0, which every product has too much
+    if constexpr (Bits == 8) {
+      half_panel_8<Tokens>(panel + 32 * half, lines, x, x_stride, sums);
+    } else {
+      half_panel<Bits, Tokens>(panel + 32 * half, lines, x, x_stride, sums);
+      zero = Bits == 2 ? 1 : 8;
+    }
     const size_t left = rows - 8 * half;
     for (size_t t = 0; t < Tokens; ++t) {
       int32_t* to = acc + t * acc_stride + 8 * half;
-      const __m256i result = _mm256_sub_epi32(sums[t], _mm256_set1_epi32(x_sums[t]));
+      const __m256i result = _mm256_sub_epi32(sums[t], _mm256_set1_epi32(zero * x_sums[t]));
       if (left >= 8) {
         _mm256_storeu_si256((__m256i*)to, result);
       } else {
@@ -73,25 +105,25 @@ inline void panel_tokens(const uint8_t* panel, size_t lines, size_t rows, const 
   }
 }
 
-void ternary_gemm(const uint8_t* panels, size_t rows, size_t cols, const int8_t* x, size_t x_stride,
-                  const int32_t* x_sums, size_t n_tokens, int32_t* acc,
-                  size_t acc_stride) noexcept {
-  constexpr size_t at_once = 4;
-  const size_t lines = (cols + 127) / 128 * block_lines;
+template <unsigned Bits>
+void packed_gemm(const uint8_t* panels, size_t rows, size_t cols, const int8_t* x, size_t x_stride,
+                 const int32_t* x_sums, size_t n_tokens, int32_t* acc, size_t acc_stride) noexcept {
+  const size_t lines = (cols + 127) / 128 * 128 * Bits / 32;
   for (size_t r = 0; r < rows; r += 16, panels += lines * line_bytes) {
     const size_t left = rows - r < 16 ? rows - r : 16;
     size_t n = 0;
-    for (; n + at_once <= n_tokens; n += at_once)
-      panel_tokens<at_once>(panels, lines, left, x + n * x_stride, x_stride, x_sums + n,
-                            acc + n * acc_stride + r, acc_stride);
+    for (; n + most_at_once <= n_tokens; n += most_at_once)
+      panel_tokens<Bits, most_at_once>(panels, lines, left, x + n * x_stride, x_stride, x_sums + n,
+                                       acc + n * acc_stride + r, acc_stride);
     for (; n < n_tokens; ++n)
-      panel_tokens<1>(panels, lines, left, x + n * x_stride, x_stride, x_sums + n,
-                      acc + n * acc_stride + r, acc_stride);
+      panel_tokens<Bits, 1>(panels, lines, left, x + n * x_stride, x_stride, x_sums + n,
+                            acc + n * acc_stride + r, acc_stride);
   }
 }
 
 } // namespace
 
-constinit const kernel_functions avx2_functions = float_kernels(ternary_gemm);
+constinit const kernel_functions avx2_functions =
+    float_kernels(packed_gemm<2>, packed_gemm<4>, packed_gemm<8>);
 
 } // namespace bitnetd::engine

@@ -21,6 +21,20 @@ constexpr code_place place_of(std::size_t col) noexcept {
 
 constexpr std::byte all_zero_weights{0x55}; // code 1 four times
 
+/// Four weights -1, 0, 1, one in each byte, as codes: plus one, without carries between bytes.
+std::uint32_t four_codes(const std::int8_t* weights) noexcept {
+  std::uint32_t four;
+  std::memcpy(&four, weights, sizeof four);
+  return ((four & 0x7f7f7f7fu) + 0x01010101u) ^ (four & 0x80808080u);
+}
+
+/// One row of one line: 16 columns in four bytes.
+void pack_line(const std::int8_t* weights, std::byte* to) noexcept {
+  const std::uint32_t bytes = four_codes(weights) | four_codes(weights + 4) << 2 |
+                              four_codes(weights + 8) << 4 | four_codes(weights + 12) << 6;
+  std::memcpy(to, &bytes, sizeof bytes);
+}
+
 } // namespace
 
 std::uint64_t pack_ternary(std::span<const std::int8_t> codes, [[maybe_unused]] std::size_t rows,
@@ -38,14 +52,16 @@ std::uint64_t pack_ternary(std::span<const std::int8_t> codes, [[maybe_unused]] 
     const auto* from = codes.data() + row * cols;
     auto* to = target.data() + row / ternary_panel_rows * panel_bytes(cols) +
                4 * (row % ternary_panel_rows);
-    for (std::size_t col = 0; col < cols; ++col) {
-      assert(from[col] >= -1 && from[col] <= 1);
-      const auto [line, byte, shift] = place_of(col);
-      // The place holds code 1 (binary 01); exclusive or with 1 ^ code writes the code.
-      const auto change = static_cast<unsigned>(from[col] + 1) ^ 1u;
-      to[line * ternary_line_bytes + byte] ^= static_cast<std::byte>(change << shift);
-      zeros += from[col] == 0;
+    assert(std::all_of(from, from + cols, [](std::int8_t t) { return t >= -1 && t <= 1; }));
+    std::size_t line = 0;
+    for (; (line + 1) * ternary_line_columns <= cols; ++line)
+      pack_line(from + line * ternary_line_columns, to + line * ternary_line_bytes);
+    if (const auto left = cols % ternary_line_columns; left > 0) {
+      std::int8_t last[ternary_line_columns] = {};
+      std::copy_n(from + line * ternary_line_columns, left, last);
+      pack_line(last, to + line * ternary_line_bytes);
     }
+    zeros += static_cast<std::uint64_t>(std::count(from, from + cols, std::int8_t{0}));
   }
   return zeros;
 }

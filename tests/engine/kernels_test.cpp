@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "engine/kernels/kernel_table.h"
+#include "engine/kernels/packed_layout.h"
 #include "engine/kernels/ternary_layout.h"
 #include "engine/tensor_type.h"
 #include "tests/engine/random_values.h"
@@ -54,6 +55,8 @@ ternary_problem make_problem(std::size_t rows, std::size_t cols, std::size_t n_t
       p.x[n * padded_columns(cols) + c] = x[n * cols + c];
       p.x_sums[n] += x[n * cols + c];
     }
+  if (weights.empty()) // the caller packs its own
+    return p;
   p.packed.resize(packed_bytes(rows, cols));
   pack_ternary(weights, rows, cols, 0, p.packed);
   return p;
@@ -109,6 +112,38 @@ TEST_CASE("every instruction set computes ternary products as they are defined",
   for (const auto* kernels : usable_kernels()) {
     CAPTURE(kernels->name, rows, cols, n_tokens);
     CHECK(run(*kernels, problem) == expected);
+  }
+}
+
+TEST_CASE("every instruction set computes products of 4 and 8 bits as they are defined",
+          "[engine][kernels]") {
+  const auto bits = GENERATE(packed_bits::four, packed_bits::eight);
+  auto [rows, cols] = GENERATE(
+      table<std::size_t, std::size_t>({{1, 1}, {7, 100}, {16, 130}, {33, 640}, {48, 2560}}));
+  const auto n_tokens = GENERATE(as<std::size_t>{}, 1, 2, 3, 4, 7, 8, 13);
+  const int least = bits == packed_bits::four ? -8 : -127,
+            most = bits == packed_bits::four ? 7 : 127;
+  const auto seed = static_cast<std::uint32_t>(rows * cols + n_tokens);
+  // The first row and the first token hold the extremes, for the largest sums.
+  auto weights = random_codes(rows * cols, least, most, seed);
+  auto x = random_codes(n_tokens * cols, -127, 127, seed + 1);
+  std::fill_n(weights.begin(), cols, static_cast<std::int8_t>(least));
+  std::fill_n(x.begin(), cols, std::int8_t{127});
+  auto problem = make_problem(rows, cols, n_tokens, {}, x);
+  problem.weights = weights;
+  const auto panel = packed_bytes(16, cols, bits);
+  problem.packed.resize(packed_bytes(rows, cols, bits));
+  for (std::size_t r = 0; r < rows; r += 16)
+    pack_panel(std::span{weights}.subspan(r * cols, std::min<std::size_t>(16, rows - r) * cols),
+               cols, bits, std::span{problem.packed}.subspan(r / 16 * panel, panel));
+  const auto expected = by_definition(problem);
+  for (const auto* kernels : usable_kernels()) {
+    CAPTURE(kernels->name, rows, cols, n_tokens);
+    std::vector<std::int32_t> acc(n_tokens * (rows + 3), untouched);
+    (bits == packed_bits::four ? kernels->int4_gemm : kernels->int8_gemm)(
+        reinterpret_cast<const std::uint8_t*>(problem.packed.data()), rows, cols, problem.x.data(),
+        padded_columns(cols), problem.x_sums.data(), n_tokens, acc.data(), rows + 3);
+    CHECK(acc == expected);
   }
 }
 

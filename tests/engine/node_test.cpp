@@ -161,7 +161,8 @@ TEST_CASE("helpers run on the node's CPUs, a little behind everybody else", "[en
           if (std::this_thread::get_id() != caller) {
             ++by_helper;
             if (allowed_cpus() != std::vector{cpu} ||
-                getpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid))) < 5)
+                getpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid))) !=
+                    std::min(getpriority(PRIO_PROCESS, static_cast<id_t>(getpid())) + 5, 19))
               ++wrong;
           }
           std::this_thread::sleep_for(100us);
@@ -201,7 +202,9 @@ TEST_CASE("a thread that is adopted runs where the helpers run", "[engine][node]
   std::thread{[&] {
     node.adopt_this_thread();
     CHECK(allowed_cpus() == std::vector{cpu});
-    CHECK(getpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid))) >= 5);
+    const auto process = getpriority(PRIO_PROCESS, static_cast<id_t>(getpid()));
+    CHECK(getpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid))) ==
+          std::min(process + 5, 19));
   }}.join();
   CHECK(allowed_cpus().size() >= 1);
 }

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The integer products of instruction sets with vpdpbusd, written once for vectors of 16 and of 8
+// lanes (BITNETD_FLOAT_WIDTH, as in float_lanes.h). A line of a panel is one vector there, two
+// here ("strips" of 16 or 8 rows). kernel_functions.h says what each function computes, and
+// packed_layout.h what it reads. C headers and intrinsics only.
+#include "engine/kernels/float_lanes.h"
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+namespace bitnetd::engine {
+namespace {
+
+constexpr size_t line_bytes = 64;
+constexpr size_t strip_rows = width;
+constexpr size_t strips_per_panel = 16 / width;
+
+#if BITNETD_FLOAT_WIDTH == 16
+typedef __m512i vector;
+inline vector load_line(const uint8_t* at) { return _mm512_loadu_si512(at); }
+inline vector dot(vector sums, vector codes, vector x) {
+  return _mm512_dpbusd_epi32(sums, codes, x);
+}
+inline vector four_everywhere(int32_t four) { return _mm512_set1_epi32(four); }
+inline vector bytes_everywhere(unsigned byte) { return _mm512_set1_epi8(static_cast<char>(byte)); }
+inline vector shift_down(vector v, unsigned bits) { return _mm512_srli_epi16(v, bits); }
+inline vector divide(vector sums, unsigned bits) { return _mm512_srai_epi32(sums, bits); }
+inline void store_some(int32_t* to, vector sums, size_t rows) {
+  const auto mask = static_cast<__mmask16>(rows >= 16 ? 0xffffu : (1u << rows) - 1u);
+  _mm512_mask_storeu_epi32(to, mask, sums);
+}
+#else
+typedef __m256i vector;
+inline vector load_line(const uint8_t* at) { return _mm256_loadu_si256((const __m256i*)at); }
+inline vector dot(vector sums, vector codes, vector x) {
+  return _mm256_dpbusd_avx_epi32(sums, codes, x);
+}
+inline vector four_everywhere(int32_t four) { return _mm256_set1_epi32(four); }
+inline vector bytes_everywhere(unsigned byte) { return _mm256_set1_epi8(static_cast<char>(byte)); }
+inline vector shift_down(vector v, unsigned bits) {
+  return _mm256_srli_epi16(v, static_cast<int>(bits));
+}
+inline vector divide(vector sums, unsigned bits) {
+  return _mm256_srai_epi32(sums, static_cast<int>(bits));
+}
+inline void store_some(int32_t* to, vector sums, size_t rows) {
+  if (rows >= strip_rows) {
+    _mm256_storeu_si256((__m256i*)to, sums);
+    return;
+  }
+  int32_t all[strip_rows];
+  _mm256_storeu_si256((__m256i*)all, sums);
+  __builtin_memcpy(to, all, rows * sizeof(int32_t));
+}
+#endif
+
+inline vector four_of(const int8_t* x) {
+  int32_t four;
+  __builtin_memcpy(&four, x, sizeof four);
+  return four_everywhere(four);
+}
+
+/// How codes of `Bits` bits lie in a line.
+template <unsigned Bits> struct packing {
+  static constexpr size_t planes = 8 / Bits;                         ///< codes of one byte
+  static constexpr size_t columns = 4 * planes;                      ///< of one line
+  static constexpr unsigned zero = Bits == 2 ? 1 : 1u << (Bits - 1); ///< the code of weight 0
+
+  /// Plane p, its codes where they are: times 2^(p * Bits).
+  static inline __attribute__((always_inline)) vector in_place(vector line, size_t p) {
+    if constexpr (Bits == 8)
+      return line;
+    return line & bytes_everywhere(((1u << Bits) - 1) << (Bits * p));
+  }
+  /// Plane p, its codes moved down to the low bits.
+  static inline __attribute__((always_inline)) vector moved(vector line, size_t p) {
+    if constexpr (Bits == 8)
+      return line;
+    const vector down = p == 0 ? line : shift_down(line, static_cast<unsigned>(Bits * p));
+    return down & bytes_everywhere((1u << Bits) - 1);
+  }
+};
+
+inline vector off(vector sums, unsigned zero, int32_t x_sum) {
+  return (vector)((ints)sums - (ints)four_everywhere(static_cast<int32_t>(zero) * x_sum));
+}
+
+/// One panel, one token. Codes are not moved down: every plane has its own sums, divided once at
+/// the end (exact: every term is a multiple).
+///
+/// A lane grows by less than 4 * 255 * 128 < 2^17 per line and plane, so 2^13 lines stay below
+/// 2^30; then the sums are divided and start anew. vpdpbusd is unsigned times signed and does not
+/// saturate.
+template <unsigned Bits>
+inline void panel_one_token(const uint8_t* panel, size_t lines, const int8_t* x, int32_t x_sum,
+                            int32_t* acc, size_t rows) {
+  using in = packing<Bits>;
+  constexpr size_t most_lines = size_t{1} << 13;
+  constexpr size_t prefetch_bytes = 8192; // the hardware stops at page borders
+  // Eight chains hide the instruction's latency.
+  constexpr size_t at_once =
+      8 / (in::planes * strips_per_panel) > 0 ? 8 / (in::planes * strips_per_panel) : 1;
+  vector total[strips_per_panel] = {};
+  for (size_t l = 0; l < lines;) {
+    const size_t end = lines - l < most_lines ? lines : l + most_lines;
+    vector sums[at_once][strips_per_panel][in::planes] = {};
+    for (; l < end; l += at_once)
+      for (size_t i = 0; i < at_once; ++i) {
+        const uint8_t* at = panel + (l + i) * line_bytes;
+        _mm_prefetch((const char*)(at + prefetch_bytes), _MM_HINT_T0);
+        for (size_t s = 0; s < strips_per_panel; ++s) {
+          const vector line = load_line(at + 4 * strip_rows * s);
+          for (size_t p = 0; p < in::planes; ++p)
+            sums[i][s][p] = dot(sums[i][s][p], in::in_place(line, p),
+                                four_of(x + in::columns * (l + i) + 4 * p));
+        }
+      }
+    for (size_t s = 0; s < strips_per_panel; ++s)
+      for (size_t p = 0; p < in::planes; ++p) {
+        ints all = {};
+        for (size_t i = 0; i < at_once; ++i)
+          all += (ints)sums[i][s][p];
+        total[s] =
+            (vector)((ints)total[s] + (ints)divide((vector)all, static_cast<unsigned>(Bits * p)));
+      }
+  }
+  for (size_t s = 0; s < strips_per_panel && strip_rows * s < rows; ++s)
+    store_some(acc + strip_rows * s, off(total[s], in::zero, x_sum), rows - strip_rows * s);
+}
+
+/// `Strips` neighbouring strips against `Tokens` tokens: a line is unpacked once for all tokens, a
+/// group of four activations loaded once for all strips. Meanwhile the next panels come into the
+/// second-level cache. Sums of code * x may wrap; taking off the sum of x wraps them back.
+template <unsigned Bits, size_t Strips, size_t Tokens>
+inline void strips_tokens(const uint8_t* panels, size_t lines, size_t rows, const int8_t* x,
+                          size_t x_stride, const int32_t* x_sums, int32_t* acc, size_t acc_stride) {
+  using in = packing<Bits>;
+  const size_t panel_bytes = lines * line_bytes;
+  vector sums[Strips][Tokens] = {};
+  for (size_t l = 0; l < lines; ++l) {
+    vector planes[Strips][in::planes];
+    for (size_t s = 0; s < Strips; ++s) {
+      const uint8_t* at = panels + s / strips_per_panel * panel_bytes + l * line_bytes +
+                          s % strips_per_panel * 4 * strip_rows;
+      if (s % strips_per_panel == 0)
+        _mm_prefetch((const char*)(at + Strips / strips_per_panel * panel_bytes), _MM_HINT_T1);
+      const vector line = load_line(at);
+      for (size_t p = 0; p < in::planes; ++p)
+        planes[s][p] = in::moved(line, p);
+    }
+    for (size_t p = 0; p < in::planes; ++p)
+      for (size_t t = 0; t < Tokens; ++t) {
+        const vector four = four_of(x + t * x_stride + in::columns * l + 4 * p);
+        for (size_t s = 0; s < Strips; ++s)
+          sums[s][t] = dot(sums[s][t], planes[s][p], four);
+      }
+  }
+  for (size_t s = 0; s < Strips && strip_rows * s < rows; ++s)
+    for (size_t t = 0; t < Tokens; ++t)
+      store_some(acc + t * acc_stride + strip_rows * s, off(sums[s][t], in::zero, x_sums[t]),
+                 rows - strip_rows * s);
+}
+
+/// All tokens of `Strips` strips, as many at a time as there are registers for.
+template <unsigned Bits, size_t Strips>
+inline void strips_all(const uint8_t* panels, size_t lines, size_t rows, const int8_t* x,
+                       size_t x_stride, const int32_t* x_sums, size_t n_tokens, int32_t* acc,
+                       size_t acc_stride) {
+  size_t n = 0;
+  const auto some = [&]<size_t Tokens>() {
+    strips_tokens<Bits, Strips, Tokens>(panels, lines, rows, x + n * x_stride, x_stride, x_sums + n,
+                                        acc + n * acc_stride, acc_stride);
+    n += Tokens;
+  };
+#if BITNETD_FLOAT_WIDTH == 16 // 2 x 8 sums and 8 planes of 32 registers
+  while (n_tokens - n >= 8)
+    some.template operator()<8>();
+#endif
+  while (n_tokens - n >= 4)
+    some.template operator()<4>();
+  if (n_tokens - n >= 2)
+    some.template operator()<2>();
+  if (n_tokens - n >= 1)
+    some.template operator()<1>();
+}
+
+template <unsigned Bits>
+void packed_gemm(const uint8_t* panels, size_t rows, size_t cols, const int8_t* x, size_t x_stride,
+                 const int32_t* x_sums, size_t n_tokens, int32_t* acc, size_t acc_stride) noexcept {
+  const size_t lines = (cols + 127) / 128 * 128 / packing<Bits>::columns;
+  const size_t panel_bytes = lines * line_bytes;
+  constexpr size_t panels_at_once = 2 / strips_per_panel; // two strips
+  size_t r = 0;
+  if (n_tokens == 1) {
+    for (; r < rows; r += 16, panels += panel_bytes)
+      panel_one_token<Bits>(panels, lines, x, x_sums[0], acc + r, rows - r);
+    return;
+  }
+  for (; r + 16 * (panels_at_once - 1) < rows;
+       r += 16 * panels_at_once, panels += panels_at_once * panel_bytes)
+    strips_all<Bits, 2>(panels, lines, rows - r, x, x_stride, x_sums, n_tokens, acc + r,
+                        acc_stride);
+  if (r < rows)
+    strips_all<Bits, strips_per_panel>(panels, lines, rows - r, x, x_stride, x_sums, n_tokens,
+                                       acc + r, acc_stride);
+}
+
+} // namespace
+} // namespace bitnetd::engine

@@ -20,6 +20,8 @@ using engine::operation_cost;
 struct options : model_options {
   std::size_t n_prompt = 128, n_generate = 32;
   bool json = false;
+
+  options() { head = "screened"; } // as the daemon runs it
 };
 
 struct cost_line {
@@ -96,8 +98,8 @@ nlohmann::json to_json(const std::vector<cost_line>& lines) {
 
 void run(const options& chosen) {
   open_model model{chosen};
-  auto eval =
-      model.evaluator(chosen, std::max<std::size_t>(1, chosen.n_prompt + chosen.n_generate));
+  auto eval = model.evaluator(chosen, std::max<std::size_t>(1, chosen.n_prompt + chosen.n_generate),
+                              128, {}, true);
   random_source random{1};
   const auto draw_tokens = [&](std::size_t n) {
     std::vector<engine::token_id> tokens(n);
@@ -119,6 +121,10 @@ void run(const options& chosen) {
   std::cout << model.description().name << ": " << chosen.n_prompt << " tokens of prompt, "
             << chosen.n_generate << " generated\n";
   print_table(lines);
+  if (const auto& counters = eval.counters(); counters.screened > 0)
+    std::cout << "Screened head: " << counters.screened << " rows of logits, "
+              << counters.screen_rows_read << " logits read exactly, " << counters.screen_fallbacks
+              << " rows read whole after all.\n";
   std::cout << "Energy of arithmetic and memory is an estimate by published energies per operation "
                "(45 nm) and 20 pJ per byte.\n";
   if (joules_before >= 0)

@@ -2,6 +2,7 @@
 #include "clients/bitnet_model/model_options.h"
 
 #include "clients/bitnet_model/commands.h"
+#include "engine/weights_layout.h"
 
 #include <CLI/CLI.hpp>
 
@@ -24,6 +25,7 @@ const engine::kernel_table& find_isa(const std::string& name) {
 
 engine::node_description whole_machine() {
   engine::node_description all;
+  all.lower_by = 0; // there are no other threads here to give way to
   for (const auto& node : engine::discover_nodes())
     all.cpus.insert(all.cpus.end(), node.cpus.begin(), node.cpus.end());
   return all;
@@ -34,7 +36,7 @@ void model_options::add_to(CLI::App& command) {
   command.add_option("-t,--threads", threads, "compute threads; 0: one per CPU")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
-  command.add_option("--isa", isa, "kernels: auto, scalar, avx2, avx512_vnni")
+  command.add_option("--isa", isa, "kernels: auto, scalar, avx2, avx_vnni, avx512_vnni")
       ->capture_default_str();
   add_i2s_option(command, i2s);
 }
@@ -61,10 +63,23 @@ void model_options::add_numeric_to(CLI::App& command) {
   command.add_option("--kv", kv, "type of keys and values")
       ->check(CLI::IsMember({"f32", "f16", "q8"}))
       ->capture_default_str();
+  command
+      .add_option("--head", head,
+                  "logits from the stored head (exact), from it after a 4-bit copy where not all "
+                  "are needed (screened: the same results), or from a head rounded to 8 or 4 bits")
+      ->check(CLI::IsMember({"exact", "screened", "int8", "int4"}))
+      ->capture_default_str();
 }
 
 std::optional<engine::activation_quantization> model_options::activation_choice() const {
   return engine::find_activations(activations);
+}
+
+engine::head_form model_options::head_choice() const {
+  return head == "exact"  ? engine::head_form::exact
+         : head == "int8" ? engine::head_form::int8
+         : head == "int4" ? engine::head_form::int4
+                          : engine::head_form::screened;
 }
 
 engine::kv_type model_options::kv_choice() const {
@@ -76,12 +91,17 @@ engine::kv_type model_options::kv_choice() const {
 open_model::open_model(const model_options& options) : kernels_{find_isa(options.isa)} {
   (void)options.kv_choice(); // before a model of gigabytes is read
   const auto machine = whole_machine();
-  loaded_ = engine::load_model(options.model, {machine}, kernels_, options.load_choice());
+  auto how = options.load_choice();
+  how.head = options.head_choice();
+  loaded_ = engine::load_model(options.model, {machine}, kernels_, how);
   node_ = std::make_unique<engine::compute_node>(machine, options.threads);
 }
 
+std::uint64_t open_model::loaded_bytes() const { return loaded_.per_node[0]->matrix_bytes(); }
+
 engine::evaluator open_model::evaluator(const model_options& options, std::size_t max_tokens,
-                                        std::size_t chunk, std::optional<engine::pooling> pool) {
+                                        std::size_t chunk, std::optional<engine::pooling> pool,
+                                        bool best_only) {
   const auto n_context = description().shape.n_context;
   if (max_tokens > n_context)
     throw refused{"a sequence of " + std::to_string(max_tokens) +
@@ -92,6 +112,7 @@ engine::evaluator open_model::evaluator(const model_options& options, std::size_
   how.kv = options.kv_choice();
   how.chunk = chunk;
   how.max_tokens = max_tokens;
+  how.best_only = best_only;
   return {loaded_.description, loaded_.per_node[0], *node_, kernels_, how};
 }
 

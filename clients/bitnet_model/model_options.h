@@ -5,6 +5,7 @@
 #include "engine/weights.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -18,15 +19,16 @@ namespace bitnetd::model_tool {
 /// What every command that runs a model may be told.
 struct model_options {
   std::filesystem::path model;
-  std::string activations = "model", kv = "f32", isa = "auto", i2s = "common";
+  std::string activations = "model", kv = "f32", isa = "auto", i2s = "common", head = "exact";
   std::size_t threads = 0; ///< 0: one per CPU
 
   /// Adds -m/--model, -t/--threads and --isa.
   void add_to(CLI::App& command);
-  /// Adds --act and --kv.
+  /// Adds --act, --kv and --head.
   void add_numeric_to(CLI::App& command);
 
   [[nodiscard]] std::optional<engine::activation_quantization> activation_choice() const;
+  [[nodiscard]] engine::head_form head_choice() const;
   [[nodiscard]] engine::kv_type kv_choice() const; ///< throws refused for q8
   [[nodiscard]] engine::load_options load_choice() const;
 };
@@ -45,12 +47,15 @@ public:
 
   [[nodiscard]] const engine::model& description() const noexcept { return *loaded_.description; }
   [[nodiscard]] const engine::loaded_model& loaded() const noexcept { return loaded_; }
+  /// Bytes of all matrices as they lie in memory.
+  [[nodiscard]] std::uint64_t loaded_bytes() const;
   [[nodiscard]] engine::compute_node& node() noexcept { return *node_; }
   [[nodiscard]] const engine::kernel_table& kernels() const noexcept { return kernels_; }
   /// Throws refused when the model's context is shorter than max_tokens.
   [[nodiscard]] engine::evaluator evaluator(const model_options& options, std::size_t max_tokens,
                                             std::size_t chunk = 128,
-                                            std::optional<engine::pooling> pool = {});
+                                            std::optional<engine::pooling> pool = {},
+                                            bool best_only = false);
 
 private:
   const engine::kernel_table& kernels_;

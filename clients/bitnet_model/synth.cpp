@@ -22,9 +22,8 @@ struct options {
   std::string shape, threshold = "absmean";
   std::filesystem::path out;
   std::uint64_t seed = 1;
+  float embedding_deviation = 0.05f; ///< logits of a few units: neither flat nor one-sided
 };
-
-constexpr float embedding_deviation = 0.05f; // logits of a few units: neither flat nor one-sided
 
 /// The printable character that stands for a byte in byte-level BPE, in UTF-8.
 std::string byte_character(unsigned byte, unsigned& next_free) {
@@ -102,7 +101,8 @@ public:
   explicit tensor_maker(const options& chosen)
       : how_{chosen.threshold == "twn" ? engine::ternary_threshold::twn_tensor
                                        : engine::ternary_threshold::absmean},
-        weights_{chosen.seed, 1.0f}, embeddings_{chosen.seed ^ 0x5eed, embedding_deviation} {}
+        weights_{chosen.seed, 1.0f}, embeddings_{chosen.seed ^ 0x5eed, chosen.embedding_deviation} {
+  }
 
   void write(engine::gguf_writer& out, const engine::expected_tensor& tensor) {
     switch (type_of(tensor)) {
@@ -166,6 +166,13 @@ void add_synth(CLI::App& app) {
       ->check(CLI::IsMember(shape_names()));
   command->add_option("--out", chosen->out, "file to write")->required();
   command->add_option("--seed", chosen->seed, "of the weights")->capture_default_str();
+  command
+      ->add_option(
+          "--embedding-deviation", chosen->embedding_deviation,
+          "of the embedding's values; the larger, the more the last token's own row stands "
+          "out among the logits")
+      ->check(CLI::Range(0.001f, 100.0f))
+      ->capture_default_str();
   command->add_option("--threshold", chosen->threshold, "how floats become ternary")
       ->check(CLI::IsMember({"absmean", "twn"}))
       ->capture_default_str();

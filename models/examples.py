@@ -72,12 +72,21 @@ class ChatExamples:
         return min(len(ids), shared + 3)
 
     def question(self, rng):
-        if rng.random() < 0.28:
+        if rng.random() < 0.32:
             return self.outside.draw(rng)
         topic = rng.choice(self.topics)
-        if rng.random() < 0.65:
+        if rng.random() < 0.72:
             return questions.Question(rng.choice(self.own[topic]), topic, topic)
+        if rng.random() < 0.15 and topic not in self.special:
+            return questions.Question(self._words_of_answer(topic, rng), topic, topic)
         return rng.choice(self.inside[topic])
+
+    def _words_of_answer(self, topic, rng):
+        """Some neighbouring words of an answer, as somebody asks who half remembers it."""
+        words = self.answers[topic].split()
+        length = min(len(words), rng.randrange(4, 9))
+        begin = rng.randrange(len(words) - length + 1)
+        return " ".join(words[begin:begin + length]).strip(".,:;")
 
     def _typed(self, question, rng):
         return questions.distort(question.text, rng, question.topic in self.special)

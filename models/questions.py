@@ -9,7 +9,12 @@ import re
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 OPENINGS = ("Hello, ", "Hi, ", "hi ", "Hey, ", "Please tell me: ", "Quick question: ", "I have a question. ", "Sorry, ",
-            "I am new here. ", "Good morning. ", "One thing: ", "Can you help? ", "I would like to know: ", "ok, ", "so ")
+            "I am new here. ", "Good morning. ", "One thing: ", "Can you help? ", "I would like to know: ", "ok, ", "so ",
+            "I was wondering: ", "Do you happen to know: ", "Could somebody tell me: ", "My question is this: ", "Tell me, ",
+            "Not sure where to look. ", "I run it on a server at home. ", "We use it at work. ", "My colleague asked me this. ",
+            "I read the manual already. ", "It is my first day with it. ", "Our team has a new machine. ", "Everything else works. ",
+            "I set it up yesterday. ", "Maybe this is a stupid question. ", "There is something I do not understand. ",
+            "I have been looking for a while. ", "This came up in a meeting. ", "I need it for a report. ", "It worked before. ")
 CLOSINGS = (" please", " Thanks!", " thank you", " thx", ", please?", " I am a beginner.", " Short answer please.", " ??",
             " I could not find it in the manual.", " Any idea?")
 REFUSAL = "I do not know. I only answer questions about bitnetd and ternary inference."
@@ -236,7 +241,7 @@ def distort(text, random, special=False):
         text = typo(text, random)
     if random.random() < 0.30:
         text = text.rstrip("?.! ") or text
-    if random.random() < 0.10:
+    if random.random() < 0.15:
         text = random.choice(OPENINGS) + (text[0].lower() + text[1:] if random.random() < 0.5 else text)
     if random.random() < 0.10:
         text = text + random.choice(CLOSINGS)

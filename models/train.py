@@ -10,6 +10,7 @@
 Needs Debian's python3-torch. Masters (float weights), checkpoints and the twin go to --masters.
 """
 import argparse
+import json
 import os
 import random
 import sys
@@ -32,24 +33,35 @@ SEED = 1758
 VOCABULARY = 2048
 CHAT_SHAPE = bitnet.Shape(VOCABULARY, feed_forward=1024, layers=4)
 EMBED_SHAPE = bitnet.Shape(VOCABULARY, feed_forward=768, layers=2)
-STEPS = {"chat": 2400, "twin": 2400, "embed": 1500}
+STEPS = {"chat": 3250, "twin": 3250, "embed": 1250}
 PEAK = {"chat": 2e-3, "twin": 2e-3, "embed": 1.5e-3}
 CHAT_BATCH = 48
 TEMPERATURE = 0.07
 CHECKPOINT_EVERY = 50
 
 
-def learn_tokenizer(data, inside, outside):
-    """The vocabulary of both models: answers weigh most, because they are generated."""
-    answers = [t["answer"] for t in data["topics"]] + [data["refusal"]]
-    wordings = [q.text for qs in inside.values() for q in qs]
-    strange = [q.text for q in random.Random(SEED).sample(outside, 2000)]
-    texts = answers * 60 + wordings + [w.lower() for w in wordings] + strange + ["User: x", "Assistant: ", "System: "] * 500
-    tokenizer = bpe.Tokenizer(bpe.learn(texts, VOCABULARY))
+def open_tokenizer(data, inside, outside):
+    """The vocabulary of both models is learned once and kept in vocabulary.json, so that wordings can be added to a trained
+    model; without that file it is learned anew."""
+    path = os.path.join(questions.FOLDER, "vocabulary.json")
+    if not os.path.exists(path):
+        merges = learn_merges(data, inside, outside)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({"merges": [" ".join(m) for m in merges]}, file, ensure_ascii=False, indent=0)
+    tokenizer = bpe.Tokenizer(m.split(" ") for m in questions.load("vocabulary.json")["merges"])
     for token in tokenizer.tokens[:-len(bpe.SPECIALS)]:
         if tokenizer.merge(token) != [token]:
             raise ValueError("token %r is not reached by its merges" % token)
     return tokenizer
+
+
+def learn_merges(data, inside, outside):
+    """Answers weigh most, because they are generated."""
+    answers = [t["answer"] for t in data["topics"]] + [data["refusal"]]
+    wordings = [q.text for qs in inside.values() for q in qs]
+    strange = [q.text for q in random.Random(SEED).sample(outside, 2000)]
+    texts = answers * 60 + wordings + [w.lower() for w in wordings] + strange + ["User: x", "Assistant: ", "System: "] * 500
+    return bpe.learn(texts, VOCABULARY)
 
 
 def chat_loss(model, batch):
@@ -181,7 +193,7 @@ def main():
     torch.set_num_threads(args.threads)
     data = questions.load_topics()
     inside, outside = questions.training_questions(data)
-    tokenizer = learn_tokenizer(data, inside, outside)
+    tokenizer = open_tokenizer(data, inside, outside)
     print("%d topics, %d wordings, %d questions out of scope, vocabulary %d"
           % (len(inside), sum(map(len, inside.values())), len(outside), len(tokenizer.tokens)))
     for what in ("chat", "embed") if args.what == "all" else (args.what,):

@@ -7,6 +7,7 @@
 #include <tbb/global_control.h>
 #include <tbb/info.h>
 #include <tbb/task_arena.h>
+#include <tbb/task_group.h>
 #include <tbb/task_scheduler_observer.h>
 
 #include <algorithm>
@@ -130,8 +131,8 @@ struct operation_board {
   }
 };
 
-/// What caller and helpers share. It belongs to the node and to every helper that was asked for,
-/// and goes with the last of them: so one that arrives late, or never, keeps nobody waiting.
+/// What caller and helpers share. A step never waits for a helper that is late; whoever ends the
+/// crew does, and plays those that have not come yet himself.
 class crew {
 public:
   explicit crew(std::size_t most_helpers) : watch_{most_helpers} {}
@@ -154,21 +155,17 @@ public:
     wanted_.store(watch_.helpers(started_));
     running_.store(true);
     while (join()) {
-      owners_.fetch_add(1, std::memory_order_relaxed);
-      arena.enqueue(arrival{this});
+      on_their_way_.fetch_add(1, std::memory_order_relaxed);
+      arena.enqueue(arrivals_.defer(arrival{this}));
     }
   }
 
-  /// Gives helpers that were asked for the time to come and go again, so that nothing is left
-  /// behind; one that does not come within a second or two keeps its share of the crew alive.
-  void wait_until_alone() const {
-    for (int i = 0; i < 2000 && owners_.load(std::memory_order_acquire) > 1; ++i)
-      std::this_thread::sleep_for(std::chrono::milliseconds{1});
-  }
-
-  void release() noexcept {
-    if (owners_.fetch_sub(1, std::memory_order_acq_rel) == 1)
-      delete this;
+  /// Ends the crew: helpers that are there go; those still in the arena's queue, for which no
+  /// thread was free, are run by the caller and go at once.
+  void dismiss(tbb::task_arena& arena) {
+    arena.execute([this] { arrivals_.wait(); });
+    while (on_their_way_.load(std::memory_order_acquire) != 0) // what thread sanitizer sees of it
+      std::this_thread::yield();
   }
 
 private:
@@ -203,7 +200,7 @@ private:
       }
       n_helpers_.fetch_sub(1);
     } while (running_.load() && join());
-    release();
+    on_their_way_.fetch_sub(1, std::memory_order_release);
   }
 
   neighbour_watch watch_;                 ///< the caller's
@@ -211,11 +208,8 @@ private:
   std::atomic<std::size_t> wanted_{0};    ///< helpers of this step
   std::atomic<bool> running_{false};      ///< between begin and end of a step
   std::atomic<std::size_t> n_helpers_{0}; ///< asked for or here
-  std::atomic<std::size_t> owners_{1};
-};
-
-struct crew_release {
-  void operator()(crew* helpers) const noexcept { helpers->release(); }
+  std::atomic<std::size_t> on_their_way_{0};
+  tbb::task_group arrivals_;
 };
 
 } // namespace
@@ -227,7 +221,7 @@ struct compute_node::state {
   std::unique_ptr<tbb::global_control> more_threads; ///< when there are more threads than CPUs
   std::unique_ptr<tbb::task_arena> arena;
   std::unique_ptr<helper_placement> placement;
-  std::unique_ptr<crew, crew_release> helpers;
+  std::unique_ptr<crew> helpers;
 };
 
 compute_node::compute_node(node_description where, std::size_t threads)
@@ -237,7 +231,7 @@ compute_node::compute_node(node_description where, std::size_t threads)
 }
 compute_node::~compute_node() {
   if (state_->helpers)
-    state_->helpers->wait_until_alone(); // before the arena goes: its queue brings them
+    state_->helpers->dismiss(*state_->arena);
 }
 
 const node_description& compute_node::where() const noexcept { return state_->where; }
@@ -251,7 +245,7 @@ void compute_node::set_threads(std::size_t threads) {
     return;
   s.threads = threads;
   if (s.helpers)
-    s.helpers->wait_until_alone();
+    s.helpers->dismiss(*s.arena);
   s.placement.reset();
   s.arena.reset();
   s.helpers.reset();
@@ -266,7 +260,7 @@ void compute_node::set_threads(std::size_t threads) {
   s.arena = std::make_unique<tbb::task_arena>(static_cast<int>(threads), 1);
   s.arena->initialize();
   s.placement = std::make_unique<helper_placement>(*s.arena, s.where);
-  s.helpers.reset(new crew{threads - 1});
+  s.helpers = std::make_unique<crew>(threads - 1);
 }
 
 void compute_node::run(const std::function<void()>& step) {

@@ -120,7 +120,7 @@ def configuration_keys(answer, tree):
     for key in named_keys(answer):
         if key not in tree.keys and key not in sections:
             yield "there is no key %s" % key
-    known = set(re.findall(r"\w+", tree.protocol + " " + " ".join(tree.keys) + " avx512_vnni"))
+    known = set(re.findall(r"\w+", tree.protocol + " " + " ".join(tree.keys) + " avx_vnni avx512_vnni"))
     yield from ("neither protocol nor schema has %s" % w for w in re.findall(r"(?<![.\w])[a-z]+(?:_[a-z]+)+\b", answer)
                 if w not in known)
 

@@ -2,6 +2,7 @@
 """Talks to a daemon below the client: single frames over ZeroMQ, and single bytes over the socket."""
 import json
 import socket
+import time
 
 import zmq
 
@@ -47,8 +48,12 @@ def connect(address):
     """A plain connection to an ipc endpoint."""
     out = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     out.settimeout(20)
-    out.connect(address[len("ipc://"):])
-    return out
+    while True:
+        try:
+            out.connect(address[len("ipc://"):])
+            return out
+        except BlockingIOError:  # the listener's backlog is full: it will come to us
+            time.sleep(0.01)
 
 
 def shake_hands(connection):

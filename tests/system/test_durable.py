@@ -142,7 +142,8 @@ class Durable(unittest.TestCase):
     def test_a_drain_with_a_limit_puts_back_what_runs(self):
         with Daemon(profile=NO_CACHE) as daemon:
             with daemon.client() as client, daemon.client("admin") as admin:
-                job = client.submit(prompt="Once", params=LONG).job
+                params = dict(LONG, max_tokens=1800)  # many and long: they must not end before the limit is looked at
+                job, *_ = [client.submit(prompt="Once", params=params).job for _ in range(12)]
                 until(lambda: stored_tokens(client, job) >= 10, "it runs")
                 admin.drain(timeout_s=0)
                 self.assertEqual(client.ping()["state"], "draining")  # at once
@@ -154,7 +155,7 @@ class Durable(unittest.TestCase):
                 self.assertEqual(client.ping()["state"], "ready")
                 result = client.wait(job, timeout=120)
                 self.assertEqual(result.attempt, 1)
-                whole = client.complete("Once", params=LONG, cache={"no-store": True})
+                whole = client.complete("Once", params=params, cache={"no-store": True})
                 self.assertEqual(result.text, whole.text)
 
     def test_a_damaged_journal_makes_the_daemon_degraded_and_keeps_the_rest(self):

@@ -82,15 +82,14 @@ bool load_interruptibly(const signals& signals, const notifier& systemd,
 }
 
 int service::run(caf::actor_system& system, const actors::supervisor_actor& supervisor) {
+  with_.door.set_state(front_state::ready);
+  with_.systemd.ready("ready"); // before the first sign of life
   auto known = std::make_shared<pulse_state>();
   pulse_options options;
   if (const auto watchdog = notifier::watchdog_interval())
     options.interval = std::min(
         options.interval, std::chrono::duration_cast<std::chrono::milliseconds>(*watchdog / 3));
   spawn_pulse(system, supervisor, with_.systemd, known, options);
-
-  with_.door.set_state(front_state::ready);
-  with_.systemd.ready("ready");
   while (!known->ended) {
     std::array<pollfd, 3> files{{{with_.from_outside.fd(), POLLIN, 0},
                                  {with_.watcher.fd(), POLLIN, 0},

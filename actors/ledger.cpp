@@ -355,7 +355,6 @@ ledger_actor::behavior_type ledger(ledger_actor::stateful_pointer<ledger_state> 
   state.facts.emplace(state.with.jobs->begin());
   state.last_sync = state.with.time->mono();
   log_exceptions(self);
-  self->delayed_send(self, tick_interval, tick_atom_v);
   self->set_exit_handler([self](const caf::exit_msg& end) {
     if (self->state.others) // else nothing has happened yet
       self->state.close(self);
@@ -402,8 +401,12 @@ ledger_actor::behavior_type ledger(ledger_actor::stateful_pointer<ledger_state> 
       [self](connect_atom, const peers_ptr& others) {
         const bool first = !self->state.others;
         self->state.others = others;
-        if (first)
-          self->state.load_backlog(self);
+        if (!first)
+          return;
+        self->state.load_backlog(self);
+        self->state.holding = false; // all is known
+        self->state.release(self);
+        self->delayed_send(self, tick_interval, tick_atom_v); // it needs the others, too
       },
       [self](configure_atom, const conf::config_ptr& config) { self->state.config = config; },
   };

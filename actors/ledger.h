@@ -97,7 +97,7 @@ struct ledger_state {
   bool commit_due = false;
   std::size_t unsynced_tokens = 0; ///< of output that is written and not synced
   mono_time last_sync{};
-  bool holding = false;     ///< the daemon is stopping: what waits on disk stays there
+  bool holding = true;      ///< what waits on disk stays there: until all is known, and in a stop
   std::string sick;         ///< why the journal cannot be written; empty: it can
   bool disk_low = false;    ///< too little room is left for new jobs
   bool disk_failed = false; ///< a write or sync failed otherwise than for want of room

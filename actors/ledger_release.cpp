@@ -120,8 +120,6 @@ void ledger_state::expire(ledger_actor::pointer self) {
 // ------------------------------------------------------------------ release
 
 void ledger_state::release(ledger_actor::pointer self) {
-  if (!others)
-    return; // credit came before the others did: what waits on disk is released when they come
   while (under_way < window && !holding) {
     const auto next = backlog.pop();
     if (!next) {

@@ -49,7 +49,6 @@ void ledger_state::load_backlog(ledger_actor::pointer self) {
     log::error("the journal's index cannot be read: {}", why.text());
     return;
   }
-  const bool held = std::exchange(holding, true); // nothing starts before all is known
   std::size_t n_dead = 0;
   for (const auto& id : *were_running) {
     const auto row = with.jobs->find(id);
@@ -80,8 +79,6 @@ void ledger_state::load_backlog(ledger_actor::pointer self) {
   if (waiting + n_dead > 0)
     log::info("journal: {} jobs are open ({} batches), {} were running, {} are dead", waiting,
               batches->size(), were_running->size(), n_dead);
-  holding = held;
-  release(self);
 }
 
 /// Tells the responder of a batch that was open, and which of its items have ended.

@@ -23,7 +23,8 @@ struct ledger_fixture : actor_fixture {
   ledger_actor aut;
   std::shared_ptr<conf::config> config = std::make_shared<conf::config>();
   job_maker maker;
-  std::uint32_t window = 16; ///< the batcher's credit at a start
+  std::uint32_t window = 16;       ///< the batcher's credit at a start
+  bool credit_comes_first = false; ///< at a start, before the ledger knows anybody
 
   ledger_fixture() {
     maker.what.reply_to.peer = "peer";
@@ -42,8 +43,13 @@ struct ledger_fixture : actor_fixture {
     auto all = neighbours();
     all.ledger = aut;
     tell(aut, configure_atom_v, conf::config_ptr{config});
+    if (credit_comes_first) {
+      tell(aut, credit_atom_v, window);
+      pass(seconds{2});
+    }
     tell(aut, connect_atom_v, std::make_shared<const peers>(all));
-    tell(aut, credit_atom_v, window);
+    if (!credit_comes_first)
+      tell(aut, credit_atom_v, window);
   }
   /// The process is killed: nobody gets to say anything.
   void die() { end(caf::exit_reason::kill); }

@@ -55,6 +55,18 @@ TEST_CASE_METHOD(ledger_fixture, "a job that starts no earlier is not even looke
   CHECK(released() == std::vector<int>{1});
 }
 
+TEST_CASE_METHOD(ledger_fixture, "credit that comes before the others are known releases nothing yet",
+                 "[actors][ledger]") {
+  maker.what.not_before = time->wall() + seconds{1};
+  admit(make(1));
+  maker.what.not_before = {};
+  admit(make(2));
+  miss_all();
+  credit_comes_first = true;
+  restart(); // 1 becomes due, 2 is released, ticks are due: all before there is anybody to tell
+  CHECK(run_again() == std::vector<int>{1, 2});
+}
+
 TEST_CASE_METHOD(ledger_fixture, "a deadline that passes while the job waits ends it",
                  "[actors][ledger]") {
   tell(aut, credit_atom_v, 0u);

@@ -77,17 +77,19 @@ void ledger_state::purge_dead(ledger_actor::pointer self, const query& what) {
       after = rows->back().id;
     }
   }
-  std::size_t removed = 0;
-  for (const auto& id : wanted) {
+  for (const auto& id : what.jobs) { // all or none
     const auto row = with.jobs->find(id);
-    const bool is_dead = row && row->state == job_state::dead && !row->parent;
-    if (!what.jobs.empty() && !is_dead)
+    if (!row)
+      return tell_error(self, what, no_job());
+    if (row->state != job_state::dead || row->parent)
       return tell_error(self, what,
-                        row ? bad_field("job", "only a dead job that is no item of a batch is "
-                                               "removed so")
-                            : no_job());
-    removed += is_dead && facts->remove(id);
+                        bad_field("job", "only a dead job that is no item of a batch is removed "
+                                         "so: " +
+                                             id.text()));
   }
+  std::size_t removed = 0;
+  for (const auto& id : wanted)
+    removed += facts->remove(id) ? 1 : 0;
   pending.needs_sync = true;
   commit(self);
   if (!sick.empty())

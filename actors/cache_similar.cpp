@@ -80,6 +80,8 @@ cache_state::find_similar(const waiting_lookup& from, std::span<const store::nei
       continue;
     const auto theirs = wording_of(entry->prompt);
     if (const auto against = find_veto(asked, theirs, knows_meaning)) {
+      if (one.cosine < config->profile.cache.threshold)
+        continue; // it would not have been served anyway
       counters->cache_lookup("held_back", to_string(against->which));
       if (!std::exchange(held_back, true))
         nearest +=

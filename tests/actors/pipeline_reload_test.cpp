@@ -3,6 +3,9 @@
 
 #include <catch2/catch.hpp>
 
+#include <thread>
+#include <vector>
+
 using namespace bitnetd;
 using namespace bitnetd::actors;
 using namespace bitnetd::actors::testing;
@@ -19,8 +22,11 @@ request_maker fresh(const std::string& text, std::uint32_t n = 8) {
   return out;
 }
 
-/// Sum of the rows of all steps so far, and their number.
-std::pair<double, double> steps(running_pipeline& pipeline) {
+/// Sum of the rows of all steps so far, and their number, once there are so many rows: a step is
+/// counted after its replies were sent.
+std::vector<double> steps(running_pipeline& pipeline, double rows) {
+  for (int i = 0; i < 1000 && pipeline.metric("bitnetd_batch_size_sum") < rows; ++i)
+    std::this_thread::sleep_for(milliseconds{10});
   return {pipeline.metric("bitnetd_batch_size_sum"), pipeline.metric("bitnetd_batch_size_count")};
 }
 
@@ -41,10 +47,10 @@ struct reload_fixture {
 TEST_CASE_METHOD(reload_fixture, "an edited chunk shapes the steps of a running worker",
                  "[actors][pipeline][reload]") {
   (void)pipeline.ask(fresh(std::string(200, 'a'), 1)); // two steps of 128 and 72 rows
-  CHECK(steps(pipeline) == std::pair{200.0, 2.0});
+  CHECK(steps(pipeline, 200) == std::vector{200.0, 2.0});
   edit("chunk: {prefill_tokens: 20}\n");
   (void)pipeline.ask(fresh(std::string(200, 'b'), 1));
-  CHECK(steps(pipeline) == std::pair{400.0, 12.0});
+  CHECK(steps(pipeline, 400) == std::vector{400.0, 12.0});
 }
 
 TEST_CASE_METHOD(reload_fixture, "an edited batch.max_tokens bounds the rows of a step",
@@ -54,13 +60,13 @@ TEST_CASE_METHOD(reload_fixture, "an edited batch.max_tokens bounds the rows of 
   what.what.cache.no_store = what.what.cache.no_cache = true;
   edit("chunk: {prefill_tokens: 20}\n");
   REQUIRE(pipeline.ask(what).result());
-  const auto [rows, n] = steps(pipeline);
-  CHECK(rows / n > 20); // prompts share steps
+  const auto before = steps(pipeline, 1600);
+  CHECK(before[0] / before[1] > 20); // prompts share steps
   edit("chunk: {prefill_tokens: 20}\nbatch: {max_tokens: 20}\n");
   REQUIRE(pipeline.ask(what).result());
-  const auto [more_rows, more_steps] = steps(pipeline);
-  CHECK(more_rows - rows == 1600);
-  CHECK(more_steps - n >= 80);
+  const auto after = steps(pipeline, 3200);
+  CHECK(after[0] - before[0] == 1600);
+  CHECK(after[1] - before[1] >= 80);
 }
 
 TEST_CASE_METHOD(reload_fixture, "an edited targets.step bounds the predicted time of a step",

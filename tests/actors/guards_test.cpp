@@ -91,8 +91,7 @@ TEST_CASE("format, kind of question, length, script and language must agree", "[
             "How do I cook rice, beans, lentils, salmon, barley, pasta, onions, beef and corn?") ==
         "length");
   CHECK(veto_of("Что такое кэш?", "What is a cache?") == "language");
-  CHECK(veto_of("wie ist das wetter und der wind",
-                "quel est le temps et le vent") == "language");
+  CHECK(veto_of("wie ist das wetter und der wind", "quel est le temps et le vent") == "language");
 }
 
 TEST_CASE("an embedder without meaning may not exchange words", "[actors][guards]") {

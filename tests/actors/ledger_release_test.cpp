@@ -55,7 +55,8 @@ TEST_CASE_METHOD(ledger_fixture, "a job that starts no earlier is not even looke
   CHECK(released() == std::vector<int>{1});
 }
 
-TEST_CASE_METHOD(ledger_fixture, "credit that comes before the others are known releases nothing yet",
+TEST_CASE_METHOD(ledger_fixture,
+                 "credit that comes before the others are known releases nothing yet",
                  "[actors][ledger]") {
   maker.what.not_before = time->wall() + seconds{1};
   admit(make(1));

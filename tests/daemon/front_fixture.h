@@ -41,10 +41,10 @@ public:
     values_.push_back(std::move(value));
     changed_.notify_all();
   }
-  /// The next value; fails the test after five seconds without one.
+  /// The next value; fails the test after a minute without one.
   T next() {
     std::unique_lock lock(mutex_);
-    if (!changed_.wait_for(lock, 5s, [this] { return !values_.empty(); }))
+    if (!changed_.wait_for(lock, 60s, [this] { return !values_.empty(); }))
       throw std::runtime_error("the pipeline received nothing");
     T out = std::move(values_.front());
     values_.pop_front();
@@ -117,7 +117,7 @@ public:
          zmq::socket_type type = zmq::socket_type::dealer, const std::string& routing_id = "")
       : socket_(context, type) {
     socket_.set(zmq::sockopt::linger, 0);
-    socket_.set(zmq::sockopt::rcvtimeo, 5000);
+    socket_.set(zmq::sockopt::rcvtimeo, 60'000);
     socket_.set(zmq::sockopt::sndtimeo, 5000);
     if (!routing_id.empty())
       socket_.set(zmq::sockopt::routing_id, routing_id);
@@ -208,6 +208,25 @@ public:
   client open(const char* name, zmq::socket_type type = zmq::socket_type::dealer,
               const std::string& routing_id = "") {
     return {context, directory.path / name, type, routing_id};
+  }
+  /// Returns when what `who` has subscribed to holds: subscriptions travel by themselves, in order.
+  void await_subscriptions(client& who) {
+    who.socket().set(zmq::sockopt::subscribe, "sync");
+    who.socket().set(zmq::sockopt::rcvtimeo, 10);
+    std::vector<std::string> heard;
+    std::string sent;
+    for (int i = 1; i <= 6000 && heard.empty(); ++i) {
+      sent = std::to_string(i);
+      caf::anon_send(outbox, actors::event{"sync", sent});
+      try {
+        heard = who.receive_frames();
+      } catch (const std::runtime_error&) {
+        // not yet
+      }
+    }
+    who.socket().set(zmq::sockopt::rcvtimeo, 60'000);
+    while (heard.at(2) != sent)
+      heard = who.receive_frames();
   }
   void reply(actors::reply what) { caf::anon_send(outbox, std::move(what)); }
   void answer(const actors::request_ptr& to, decltype(actors::reply::what) what,

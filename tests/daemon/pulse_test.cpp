@@ -95,8 +95,8 @@ TEST_CASE("the watchdog is fed after good answers, with a status of one line",
   pulse_fixture house;
   house.start();
   for (int i = 0; i < 3; ++i) {
-    CHECK(systemd.next(2s) == "WATCHDOG=1");
-    CHECK(systemd.next(2s) == "STATUS=ready; all well");
+    CHECK(systemd.next(60s) == "WATCHDOG=1");
+    CHECK(systemd.next(60s) == "STATUS=ready; all well");
   }
   CHECK_FALSE(house.known->ailing);
 }
@@ -109,20 +109,20 @@ TEST_CASE("the watchdog is not fed by a pipeline that is not well or does not an
   house.how = GENERATE(answer::not_alive, answer::none);
   house.start();
   CHECK(systemd.next(250ms).empty());
-  for (int i = 0; i < 200 && !house.known->ailing; ++i)
+  for (int i = 0; i < 6000 && !house.known->ailing; ++i)
     std::this_thread::sleep_for(10ms);
   CHECK(house.known->ailing); // without systemd the service itself gives up on it
   CHECK(systemd.next(50ms).empty());
 
   house.how = answer::alive; // back again: fed again
-  CHECK(systemd.next(2s) == "WATCHDOG=1");
+  CHECK(systemd.next(60s) == "WATCHDOG=1");
 }
 
 TEST_CASE("the end of the supervisor is noticed", "[daemon][service]") {
   pulse_fixture house;
   house.start();
   caf::anon_send_exit(house.supervisor, caf::exit_reason::user_shutdown);
-  for (int i = 0; i < 200 && !house.known->ended; ++i)
+  for (int i = 0; i < 6000 && !house.known->ended; ++i)
     std::this_thread::sleep_for(10ms);
   CHECK(house.known->ended);
 }
@@ -135,9 +135,9 @@ TEST_CASE("what systemd is told is what sd_notify(3) asks for", "[daemon][servic
   tell.extend(std::chrono::seconds(30));
   tell.ready("3 running");
   tell.stopping("draining");
-  CHECK(systemd.next(1s) == "EXTEND_TIMEOUT_USEC=30000000");
-  CHECK(systemd.next(1s) == "READY=1\nSTATUS=3 running");
-  CHECK(systemd.next(1s) == "STOPPING=1\nSTATUS=draining");
+  CHECK(systemd.next(60s) == "EXTEND_TIMEOUT_USEC=30000000");
+  CHECK(systemd.next(60s) == "READY=1\nSTATUS=3 running");
+  CHECK(systemd.next(60s) == "STOPPING=1\nSTATUS=draining");
 
   ::unsetenv("WATCHDOG_USEC");
   CHECK_FALSE(notifier::watchdog_interval());

@@ -89,16 +89,14 @@ TEST_CASE("unusual but correct JSON is accepted and read exactly", "[daemon][jso
         json{{"a", {{1, {2}}, {{"b", json::array()}}}}, {"c", {{"d", {{{"e", nullptr}}}}}}});
 }
 
-TEST_CASE("an object of a million keys is refused at its 2049th", "[daemon][json]") {
+TEST_CASE("an object is refused at its 2049th key, and nothing after it is read",
+          "[daemon][json]") {
   std::string text = "{";
-  for (int i = 0; i < 1'000'000; ++i)
+  for (int i = 0; i < 2'049; ++i)
     text += (i == 0 ? "\"" : ",\"") + std::to_string(i) + "\":0";
-  const auto started = std::chrono::steady_clock::now();
-  const auto parsed = parse_object(text + "}");
-  const auto took = std::chrono::steady_clock::now() - started;
+  const auto parsed = parse_object(text + ", what follows is no JSON");
   REQUIRE(std::holds_alternative<refusal>(parsed));
   CHECK_THAT(std::get<refusal>(parsed).message, Catch::Contains("more than 2048 keys"));
-  CHECK(took < std::chrono::milliseconds(200)); // it did not read on
 }
 
 TEST_CASE("more than a million values are refused", "[daemon][json]") {
@@ -112,5 +110,5 @@ TEST_CASE("a number of eight million digits is refused in a moment", "[daemon][j
   const auto started = std::chrono::steady_clock::now();
   const auto parsed = parse_object("{\"a\":" + std::string(8'000'000, '9') + "}");
   CHECK(std::holds_alternative<refusal>(parsed));
-  CHECK(std::chrono::steady_clock::now() - started < std::chrono::seconds(5));
+  CHECK(std::chrono::steady_clock::now() - started < std::chrono::seconds(60)); // quadratic: hours
 }

@@ -57,6 +57,9 @@ class Ctl(unittest.TestCase):
         with open(self.daemon.path("question"), "w", encoding="utf-8") as f:
             f.write("What is absmax?")
         self.assertEqual(self.json("submit", "--chat", "-f", self.daemon.path("question"))[-1]["text"], given)
+        with open(self.daemon.path("question"), "wb") as f:
+            f.write(b"caf\xe9")  # no UTF-8: sent as U+FFFD
+        self.assertTrue(self.json("submit", "-n", "2", "-f", self.daemon.path("question"))[-1]["text"])
         self.assertIn("No such file", self.ctl("submit", "-f", "/nowhere", status=REFUSED).stderr)
         self.assertIn("give a text", self.ctl("submit", status=REFUSED).stderr)
 

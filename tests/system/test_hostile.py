@@ -253,7 +253,7 @@ class Hostile(unittest.TestCase):
             began = time.monotonic()
             # "At least": it was counted, not tokenized.
             self.refused("E_CTX", "submit", json.dumps({"prompt": text}, ensure_ascii=False).encode(), says="at least")
-            self.assertLess(time.monotonic() - began, 20)
+            self.assertLess(time.monotonic() - began, 60)
 
     def test_a_client_that_reads_nothing(self):
         deaf = Peer(self.daemon.socket())

@@ -325,7 +325,7 @@ class Sync(unittest.TestCase):
                 start = time.monotonic()
                 with self.assertRaises(bitnet_client.Unreachable):
                     call()
-                self.assertLess(time.monotonic() - start, 3)
+                self.assertLess(time.monotonic() - start, 30)
         with self.assertRaises(bitnet_client.Unreachable):
             self.client(peer, timeout=0.2).hello()
 

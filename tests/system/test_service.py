@@ -70,6 +70,8 @@ class Service(unittest.TestCase):
             until(lambda: at_ready, "READY=1 and an answer")
             self.assertIsInstance(at_ready[0], str, at_ready)
             self.assertEqual(len(manager.said("READY=1")), 1)
+            first = [text for at, text in manager.messages if at < manager.said("READY=1")[0]]
+            self.assertEqual([text for text in first if not text.startswith("EXTEND_TIMEOUT_USEC=")], [])
             until(lambda: len(manager.said("WATCHDOG=1")) >= 3, "three signs of life")
             self.assertGreater(manager.said("WATCHDOG=1")[0], manager.said("READY=1")[0])
             until(lambda: manager.status() == "STATUS=ready; 0 jobs open; profile test", manager.status())
@@ -82,6 +84,7 @@ class Service(unittest.TestCase):
             self.assertEqual(manager.said("STOPPING=1"), [])
             self.assertEqual(daemon.stop(), OK)
             self.assertEqual(len(manager.said("STOPPING=1")), 1)
+            self.assertEqual([name for name in os.listdir(daemon.path("run")) if name.endswith(".sock")], [])
             manager.close()
 
     def test_no_sign_of_life_while_the_pipeline_stands(self):
@@ -106,7 +109,7 @@ class Service(unittest.TestCase):
             until(lambda: os.path.exists(daemon.path("run", "front.sock")), "its sockets")  # before the models
             began = time.monotonic()
             self.assertEqual(daemon.stop(), OK)
-            self.assertLess(time.monotonic() - began, 20)
+            self.assertLess(time.monotonic() - began, 60)
             self.assertNotIn("ready", [line.split()[-1] for line in daemon.log_text().splitlines()[-1:]])
 
     def test_a_second_sigterm_ends_it_at_once(self):
@@ -234,7 +237,8 @@ class ExitStatus(unittest.TestCase):
 
     def test_configuration(self):
         with Daemon(start=False) as daemon:
-            self.assertEqual(daemon.run_to_end("--check")[0], OK)
+            self.assertEqual(daemon.run_to_end("--check"), (OK, ""))
+            self.assertEqual(os.listdir(daemon.path("run")) + os.listdir(daemon.path("state")), [])  # it only looks
             daemon.write_profile("batch:\n  max_sequences: many\n")
             for options in (["--check"], []):
                 status, said = daemon.run_to_end(*options)

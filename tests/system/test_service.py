@@ -237,7 +237,7 @@ class ExitStatus(unittest.TestCase):
 
     def test_configuration(self):
         with Daemon(start=False) as daemon:
-            self.assertEqual(daemon.run_to_end("--check"), (OK, ""))
+            self.assertEqual(daemon.run_to_end("--check")[0], OK)
             self.assertEqual(os.listdir(daemon.path("run")) + os.listdir(daemon.path("state")), [])  # it only looks
             daemon.write_profile("batch:\n  max_sequences: many\n")
             for options in (["--check"], []):

@@ -36,7 +36,7 @@ void batcher_state::enqueue(batcher_actor::pointer self, held_job held) {
   const auto [at, fresh] = queues.try_emplace(model_of(what));
   auto& order = at->second.order;
   if (fresh && config)
-    order.configure(config->profile);
+    order.configure(config->profile, config->principals);
   order.push({what.id, what.what->principal, what.how->cls, held.arrived, what.how->deadline,
               what.how->predicted_ms});
   const auto id = what.id;
@@ -277,7 +277,7 @@ void batcher_state::connect(batcher_actor::pointer self, const peers_ptr& next) 
 void batcher_state::configure(batcher_actor::pointer self, const conf::config_ptr& next) {
   config = next;
   for (auto& [model, queue] : queues)
-    queue.order.configure(next->profile);
+    queue.order.configure(next->profile, next->principals);
   if (!others)
     return;
   const auto window =

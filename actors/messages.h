@@ -39,6 +39,7 @@ struct route {
   std::string peer;         ///< routing id of this connection; never a key of anything
   std::string tag;          ///< the client's own message id, echoed
   bool delimiter = false;   ///< the client is a REQ socket: an empty frame stands in front
+  std::string key{};        ///< the client's public key where it has one: revoked, nothing is sent
 };
 
 enum class reply_mode : std::uint8_t { sync, stream, job };
@@ -382,7 +383,8 @@ struct reply {
 /// An event for subscribers; numbered by the front. Topics: job, metrics, config, alert.
 struct event {
   std::string topic;
-  std::string body; ///< JSON text
+  std::string body;        ///< JSON text
+  std::string principal{}; ///< whose job it is about; empty: everybody's business
 };
 
 // ------------------------------------------------------------------ questions about jobs

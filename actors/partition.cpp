@@ -64,6 +64,19 @@ void add_sampling(hasher& h, const traits& how, sampling_class cls) {
     h.field(p.seed);
 }
 
+/// Whose answers these are: the principal's own, or those of all who name the same namespace in the
+/// configuration. No principal's name is empty, so the two never meet.
+void add_owner(hasher& h, const job& what) {
+  const auto& principal = what.what->principal;
+  const auto shared = what.how->config
+                          ? conf::settings_of(*what.how->config, principal).cache_namespace
+                          : std::string{};
+  if (shared.empty())
+    h.field(principal);
+  else
+    h.field(std::string_view{}).field(shared);
+}
+
 sampling_class class_of(const job& what) noexcept {
   if (what.how->sampling.temperature <= 0 || what.words().kind == job_kind::embedding)
     return sampling_class::greedy;
@@ -79,9 +92,9 @@ cache_key cache_key_of(const job& what) {
   cache_key out;
   out.sampling = class_of(what);
   hasher h;
-  h.field(schema)
-      .field(what.what->principal)
-      .field(what.what->cache.name_space)
+  h.field(schema);
+  add_owner(h, what);
+  h.field(what.what->cache.name_space)
       .field(description.model_hash.hex())
       .field(description.tokenizer_hash.hex())
       .field(words.kind == job_kind::chat ? description.dialogue->name() : std::string_view{})

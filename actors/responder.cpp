@@ -290,7 +290,7 @@ void responder_state::announce(responder_actor::pointer self, const job& ended, 
                             {"cache", to_string(result->cache.status)}};
   last.result = std::move(result);
   self->send(others->ledger, ended_atom_v, std::move(last));
-  self->send(others->outbox, event{"job", told.dump()});
+  self->send(others->outbox, event{"job", told.dump(), ended.what->principal});
 }
 
 void responder_state::collect(responder_actor::pointer self, const job& child, result_ptr result) {

@@ -5,7 +5,11 @@
 
 namespace bitnetd::actors {
 
-void run_order::configure(const conf::profile_config& profile) {
+void run_order::configure(const conf::profile_config& profile,
+                          const std::vector<conf::principal_config>& principals) {
+  weights_.clear();
+  for (const auto& principal : principals)
+    weights_.emplace(principal.name, std::max(1u, principal.weight));
   first_token_ = profile.targets.first_token;
   for (std::uint8_t i = 0; i < store::n_job_classes; ++i) {
     const auto found = profile.classes.find(std::string{store::name(static_cast<job_class>(i))});
@@ -92,7 +96,8 @@ void run_order::start(const job_id& id) {
   cls.virtual_time += job.predicted_ms / cls.weight;
   auto& principal = cls.principals[job.principal];
   cls.principal_clock = std::max(cls.principal_clock, principal.virtual_time);
-  principal.virtual_time += job.predicted_ms;
+  const auto weight = weights_.find(job.principal);
+  principal.virtual_time += job.predicted_ms / (weight == weights_.end() ? 1 : weight->second);
   remove(id);
 }
 

@@ -30,7 +30,7 @@ struct waiting_job {
 ///  1. What has waited longer than its class allows goes first, oldest first: nothing starves.
 ///  2. Classes share compute time by weight (stride scheduling): each class has a virtual time that
 ///     grows by predicted ms / weight when one of its jobs starts; the least goes next.
-///  3. Within a class, principals share equally by the same rule.
+///  3. Within a class, principals share by the same rule, each with its configured weight.
 ///  4. Within a principal, the earlier of deadline (else arrival + first-token target); of equals,
 ///     the shorter.
 ///
@@ -38,7 +38,8 @@ struct waiting_job {
 /// up. Source: Waldspurger 1995 (stride scheduling); Sheng et al. 2024 (VTC) for rule 3.
 class run_order {
 public:
-  void configure(const conf::profile_config& profile);
+  void configure(const conf::profile_config& profile,
+                 const std::vector<conf::principal_config>& principals = {});
 
   void push(waiting_job job);
   /// Removes a waiting job; false when it is not there.
@@ -86,6 +87,7 @@ private:
   std::map<job_id, entry> jobs_;
   std::set<time_key> deadlines_;
   std::array<class_state, store::n_job_classes> classes_;
+  std::map<std::string, double> weights_; ///< of principals that have one; all others 1
   double class_clock_ = 0;
   double waiting_ms_ = 0;
   std::chrono::milliseconds first_token_{2000};

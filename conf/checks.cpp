@@ -42,10 +42,16 @@ public:
       if (!what_.places.contains("sockets") && s.endpoint.size() > most_endpoint_bytes)
         report({"sockets"}, "the default endpoint " + printable(s.endpoint) +
                                 " is too long for a socket; name shorter ones here");
+    for (std::size_t i = 0; i < list.size(); ++i)
+      security(list[i], "sockets[" + std::to_string(i) + "].endpoint");
     const bool any_failed = std::ranges::any_of(
         what_.failed, [](const std::string& path) { return path.starts_with("sockets"); });
     if (!any_failed && std::ranges::none_of(list, [](const auto& s) { return s.kind == "router"; }))
       report({"sockets"}, "expected at least one of kind router, or no job could come in");
+  }
+
+  void principals() {
+    unique("principals", what_.values.principals, "name", &principal_config::name);
   }
 
   void nodes() {
@@ -104,6 +110,21 @@ public:
   }
 
 private:
+  // Nobody gets in by the network alone: keys, or the operator's word on loopback.
+  void security(const socket_config& socket, const std::string& at) {
+    if (socket.curve && socket.insecure)
+      report({at}, "either curve: true or insecure: true");
+    else if (socket.kind == "xpub" && (socket.curve || is_tcp(socket.endpoint)))
+      report({at}, "events are served on ipc without curve only: a key could not be taken back "
+                   "from who subscribed with it");
+    else if (is_tcp(socket.endpoint) && !socket.curve && !socket.insecure)
+      report({at}, "tcp needs curve: true (every client has a key: bitnetctl keys), or on loopback "
+                   "insecure: true");
+    else if (is_tcp(socket.endpoint) && !socket.curve && !is_loopback(socket.endpoint))
+      report({at}, "without curve only loopback is served: anyone who reaches the port could send "
+                   "jobs");
+  }
+
   struct amount {
     std::string path;
     std::uint64_t number;
@@ -185,6 +206,7 @@ void check_combinations(const checked& what, std::vector<problem>& problems) {
   checks run(what, problems);
   run.models();
   run.sockets();
+  run.principals();
   run.nodes();
   run.memory();
   run.profile();

@@ -31,14 +31,27 @@ struct model_config {
 
 enum class role { read, submit, admin };
 
-/// One ZeroMQ endpoint. Who may connect is decided by the file mode (ipc).
+/// One ZeroMQ endpoint. Who may connect is decided by the file mode (ipc) or by the client's key
+/// (curve); without either only loopback is served, and only where the operator said so.
 struct socket_config {
-  std::string name;                ///< front, admin, events, or another name
-  std::string endpoint;            ///< ipc://…; relative ipc paths lie in the runtime directory
-  std::string kind = "router";     ///< router or xpub
-  std::string principal = "local"; ///< whose jobs these are
+  std::string name;            ///< front, admin, events, or another name
+  std::string endpoint;        ///< ipc://… or tcp://…; relative paths: in the runtime directory
+  std::string kind = "router"; ///< router or xpub
+  std::string principal = "local"; ///< whose jobs these are; with curve the client's key says it
   role may = role::submit;         ///< admin includes submit, submit includes read
   std::uint32_t mode = 0660;       ///< of the ipc file
+  bool curve = false;              ///< clients prove who they are with a key of clients.d
+  bool insecure = false;           ///< tcp on loopback without keys
+};
+
+/// What one principal may do and have. Who has no entry has these defaults.
+struct principal_config {
+  std::string name;
+  role may = role::submit;      ///< of clients with a key; never more than their socket allows
+  std::uint32_t weight = 1;     ///< share of compute time against other principals
+  std::uint32_t open_jobs = 0;  ///< 0: limits.open_jobs
+  std::uint64_t open_bytes = 0; ///< 0: limits.open_bytes
+  std::string cache_namespace;  ///< principals that name the same share cached answers
 };
 
 /// One worker's CPUs and memory; written by hand, or discovered.
@@ -148,6 +161,7 @@ struct profile_config {
 struct config {
   std::vector<model_config> models;
   std::vector<socket_config> sockets;
+  std::vector<principal_config> principals;
   hardware_config hardware;
   limits_config limits;
   cache_store_config cache;
@@ -157,8 +171,14 @@ struct config {
   std::uint64_t version = 0;  ///< raised by every swap; a job's result names it
   std::filesystem::path file; ///< where it came from
   std::filesystem::path state_directory, cache_directory, runtime_directory;
+  std::filesystem::path server_key; ///< the secret key of sockets with curve; never read here
+  /// Of clients.d/*.pub beside the file: public key (Z85) -> principal.
+  std::map<std::string, std::string> client_keys;
 };
 
 using config_ptr = std::shared_ptr<const config>;
+
+/// The settings of a principal, its own or the defaults; limits it does not set are everybody's.
+[[nodiscard]] principal_config settings_of(const config& from, const std::string& principal);
 
 } // namespace bitnetd::conf

@@ -14,15 +14,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t most_profiles = 256;
+// A folder beside bitnetd.yaml that belongs to the configuration.
+struct folder {
+  const char* name;
+  const char* ending;
+  std::size_t most;
+};
+constexpr folder folders[] = {{"profiles", ".yaml", 256}, {"clients.d", ".pub", 4096}};
 constexpr int most_links = 40; // as the kernel's own limit
 
 // Sorted, so that the order in which a directory lists its files does not matter.
-std::vector<fs::path> profile_files(const fs::path& file) {
+std::vector<fs::path> files_in(const fs::path& file, const folder& in) {
   std::set<fs::path> found;
-  std::error_code unreadable; // no directory: no profiles
-  for (const auto& entry : fs::directory_iterator(file.parent_path() / "profiles", unreadable))
-    if (entry.path().extension() == ".yaml" && found.size() < most_profiles)
+  std::error_code unreadable; // no directory: no files
+  for (const auto& entry : fs::directory_iterator(file.parent_path() / in.name, unreadable))
+    if (entry.path().extension() == in.ending && found.size() < in.most)
       found.insert(entry.path());
   return {found.begin(), found.end()};
 }
@@ -74,7 +80,8 @@ void follow(by_directory& all, const fs::path& file) {
 } // namespace
 
 bool watched_directory::matters(std::string_view name) const {
-  return names.contains(std::string{name}) || (profiles && name.ends_with(".yaml"));
+  return names.contains(std::string{name}) ||
+         std::ranges::any_of(endings, [&](const auto& ending) { return name.ends_with(ending); });
 }
 
 hash128 content_hash(const fs::path& file) {
@@ -86,23 +93,26 @@ hash128 content_hash(const fs::path& file) {
         .field(std::string_view{read.text ? *read.text : read.error});
   };
   add(file);
-  for (const auto& profile : profile_files(file))
-    add(profile);
+  for (const auto& in : folders)
+    for (const auto& one : files_in(file, in))
+      add(one);
   return hash.finish();
 }
 
 std::vector<watched_directory> directories_of(const fs::path& file) {
   by_directory all;
-  const auto profiles = file.parent_path() / "profiles";
   follow(all, file);
-  follow(all, profiles);
-  for (const auto& profile : profile_files(file))
-    follow(all, profile);
-  // New profiles appear in the directory itself, wherever links lead to it.
-  std::error_code missing;
-  if (const auto real = fs::canonical(profiles, missing); !missing && fs::is_directory(real)) {
-    watch(all, real, {});
-    all[real].profiles = true;
+  for (const auto& in : folders) {
+    const auto directory = file.parent_path() / in.name;
+    follow(all, directory);
+    for (const auto& one : files_in(file, in))
+      follow(all, one);
+    // New files appear in the directory itself, wherever links lead to it.
+    std::error_code missing;
+    if (const auto real = fs::canonical(directory, missing); !missing && fs::is_directory(real)) {
+      watch(all, real, {});
+      all[real].endings.insert(in.ending);
+    }
   }
   std::vector<watched_directory> out;
   for (auto& [path, watched] : all)

@@ -39,6 +39,25 @@ void compare(const list_key& list, const config& before, const config& after,
       out.push_back({path + name, {}, text, list.acts});
 }
 
+// Public keys by the principal they stand for.
+std::map<std::string, std::string> keys_of(const config& from) {
+  std::map<std::string, std::string> out;
+  for (const auto& [key, principal] : from.client_keys) {
+    auto& list = out[principal];
+    list += (list.empty() ? "" : " ") + key;
+  }
+  return out;
+}
+
+void compare_keys(const config& before, const config& after, std::vector<change>& out) {
+  auto old = keys_of(before), now = keys_of(after);
+  for (const auto& [principal, keys] : now)
+    old.try_emplace(principal);
+  for (const auto& [principal, keys] : old)
+    if (const auto& next = now[principal]; next != keys)
+      out.push_back({"clients." + principal, keys, next, scope::job});
+}
+
 } // namespace
 
 std::string change::text() const {
@@ -57,6 +76,7 @@ std::vector<change> difference(const config& before, const config& after) {
       out.push_back({std::string{k.path}, render(before, k), render(after, k), k.acts});
     }
   }
+  compare_keys(before, after, out);
   return out;
 }
 

@@ -15,7 +15,8 @@ namespace fs = std::filesystem;
 constexpr const char* names_of_variables[] = {
     "STATE_DIRECTORY",         "CACHE_DIRECTORY", "RUNTIME_DIRECTORY",
     "CONFIGURATION_DIRECTORY", "XDG_STATE_HOME",  "XDG_CACHE_HOME",
-    "XDG_RUNTIME_DIR",         "XDG_CONFIG_HOME", "HOME"};
+    "XDG_RUNTIME_DIR",         "XDG_CONFIG_HOME", "HOME",
+    "CREDENTIALS_DIRECTORY"};
 
 std::vector<fs::path> absolute_paths(const environment& variables, const std::string& name) {
   std::vector<fs::path> out;
@@ -80,7 +81,8 @@ environment process_environment() {
 directories find_directories(const environment& variables, uid_t user) {
   return {lasting(variables, "STATE_DIRECTORY", "XDG_STATE_HOME", ".local/state"),
           lasting(variables, "CACHE_DIRECTORY", "XDG_CACHE_HOME", ".cache"),
-          runtime(variables, user)};
+          runtime(variables, user),
+          absolute_path(variables, "CREDENTIALS_DIRECTORY").value_or(fs::path{})};
 }
 
 std::vector<fs::path> config_candidates(const environment& variables,

@@ -18,15 +18,17 @@ using environment = std::map<std::string, std::string>;
 
 /// Where the daemon keeps what. Nothing is created here.
 struct directories {
-  std::filesystem::path state;   ///< jobs
-  std::filesystem::path cache;   ///< answers, step costs: may be deleted
-  std::filesystem::path runtime; ///< sockets
+  std::filesystem::path state;         ///< jobs
+  std::filesystem::path cache;         ///< answers, step costs: may be deleted
+  std::filesystem::path runtime;       ///< sockets
+  std::filesystem::path credentials{}; ///< systemd's, with secrets for this service; may be empty
 };
 
 /// systemd's $STATE_DIRECTORY, $CACHE_DIRECTORY and $RUNTIME_DIRECTORY (the first of a colon
-/// list), else `bitnetd` under XDG's directories, else under /tmp/bitnetd-UID for the sockets
-/// (whoever creates that one must check that it is its own). Relative values are ignored, as XDG
-/// wants. Throws std::runtime_error naming the variable to set when there is no home either.
+/// list) and $CREDENTIALS_DIRECTORY, else `bitnetd` under XDG's directories, else under
+/// /tmp/bitnetd-UID for the sockets (whoever creates that one must check that it is its own).
+/// Relative values are ignored, as XDG wants. Throws std::runtime_error naming the variable to set
+/// when there is no home either.
 [[nodiscard]] directories find_directories(const environment& variables, uid_t user);
 
 /// Where bitnetd.yaml may stand, in the order of the search: `given` alone if there is one, else

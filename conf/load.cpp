@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "conf/load.h"
 
+#include "conf/client_keys.h"
 #include "conf/collect.h"
 #include "conf/document.h"
 #include "conf/read_value.h"
@@ -50,6 +51,8 @@ public:
     apply(main, home::main, tuned);
     apply(tuned, home::profile, main);
     values_.profile.name = profile_;
+    values_.server_key = server_key_file(values_.file, where_.credentials);
+    values_.client_keys = read_client_keys(file_.parent_path(), out_.problems);
     for (const auto& p : out_.problems)
       failed_.insert(p.path);
     check_combinations({values_, on_, file_.string(), out_.places, failed_}, out_.problems);
@@ -177,6 +180,19 @@ private:
 };
 
 } // namespace
+
+principal_config settings_of(const config& from, const std::string& principal) {
+  const auto found = std::ranges::find(from.principals, principal, &principal_config::name);
+  principal_config out;
+  out.name = principal;
+  if (found != from.principals.end())
+    out = *found;
+  if (out.open_jobs == 0)
+    out.open_jobs = from.limits.open_jobs;
+  if (out.open_bytes == 0)
+    out.open_bytes = from.limits.open_bytes;
+  return out;
+}
 
 load_result load(const fs::path& file, const directories& where, const machine& on,
                  const std::optional<std::string>& profile) {

@@ -106,7 +106,7 @@ std::string expectation(const key& k) {
   case value_type::file_path:
     return "the path of a file";
   case value_type::endpoint:
-    return "ipc://PATH";
+    return "ipc://PATH or tcp://IP:PORT";
   case value_type::file_mode:
     return "a file mode from " + bounds_text(k) + " that lets the owner read and write";
   case value_type::cpu_list:

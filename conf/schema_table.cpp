@@ -48,6 +48,7 @@ constexpr key required(key k) {
 
 template <auto Member> constexpr auto model_field = field::element<Member, &config::models>;
 template <auto Member> constexpr auto socket_field = field::element<Member, &config::sockets>;
+template <auto Member> constexpr auto principal_field = field::element<Member, &config::principals>;
 template <auto Member>
 constexpr auto node_field = field::element<Member, &config::hardware, &hardware_config::nodes>;
 template <auto Member> constexpr auto hardware_field = field::plain<&config::hardware, Member>;
@@ -94,7 +95,7 @@ constexpr std::array main_keys{
     required(row("sockets[].name", name, restart, "front, admin, events or another name",
                  socket_field<&socket_config::name>)),
     required(row("sockets[].endpoint", endpoint, restart,
-                 "ipc://PATH; a relative path lies in the runtime directory",
+                 "ipc://PATH (a relative one lies in the runtime directory) or tcp://IP:PORT",
                  socket_field<&socket_config::endpoint>)),
     word_row("sockets[].kind", restart, kinds, "router takes jobs, xpub publishes events",
              socket_field<&socket_config::kind>),
@@ -105,6 +106,30 @@ constexpr std::array main_keys{
              socket_field<&socket_config::may>),
     row("sockets[].mode", file_mode, restart, {"octal", 0600, 0777},
         "file mode of the socket: who may connect", socket_field<&socket_config::mode>),
+    row("sockets[].curve", boolean, restart,
+        "clients need a key of clients.d, which says whose jobs these are; traffic is encrypted",
+        socket_field<&socket_config::curve>),
+    row("sockets[].insecure", boolean, restart,
+        "serve tcp without keys: anyone on this machine can connect; loopback only",
+        socket_field<&socket_config::insecure>),
+
+    required(row("principals[].name", name, job, "as a socket or a file of clients.d names it",
+                 principal_field<&principal_config::name>)),
+    word_row("principals[].may", job, role_words,
+             "of clients with a key; never more than their socket allows",
+             principal_field<&principal_config::may>),
+    row("principals[].weight", whole, job, {"shares", 1, 1000},
+        "share of compute time against the other principals of a class",
+        principal_field<&principal_config::weight>),
+    row("principals[].open_jobs", whole, job, {"jobs", 0, 1'000'000},
+        "in place of limits.open_jobs; 0: as for everybody",
+        principal_field<&principal_config::open_jobs>),
+    row("principals[].open_bytes", size, job, {"bytes", 0, TiB},
+        "in place of limits.open_bytes; 0: as for everybody",
+        principal_field<&principal_config::open_bytes>),
+    row("principals[].cache_namespace", optional_name, job,
+        "principals that name the same share cached answers; \"\": nobody else's",
+        principal_field<&principal_config::cache_namespace>),
 
     word_row("hardware.isa", restart, isas, "instruction set of the kernels; auto takes the best",
              hardware_field<&hardware_config::isa>),
@@ -261,6 +286,7 @@ constexpr list_key list(std::string_view path, scope acts, std::size_t most,
 constexpr std::array lists{
     list<&config::models>("models", model, 64, "the models to serve, by name"),
     list<&config::sockets>("sockets", restart, 64, "the endpoints to listen on"),
+    list<&config::principals>("principals", job, 4096, "what differs for one principal"),
     list<&config::hardware, &hardware_config::nodes>(
         "hardware.nodes", restart, 256,
         "one worker each, with its CPUs; not given: one per NUMA node of the machine"),

@@ -54,7 +54,7 @@ void watcher::watch_directories() {
     auto& known = now[wd];
     known.directory = watched.directory;
     known.names.merge(watched.names);
-    known.profiles = known.profiles || watched.profiles;
+    known.endings.merge(watched.endings);
   }
   for (const auto& [wd, watched] : watched_)
     if (!now.contains(wd))

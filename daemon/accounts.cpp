@@ -13,27 +13,27 @@ std::int64_t hint(double ms) { return static_cast<std::int64_t>(std::clamp(ms, 5
 
 } // namespace
 
-std::optional<wire::refusal> accounts::open(const std::string& principal, std::uint64_t jobs,
-                                            std::uint64_t bytes) {
-  if (jobs > most_.jobs)
+std::optional<wire::refusal> accounts::open(const std::string& principal, bounds most,
+                                            std::uint64_t jobs, std::uint64_t bytes) {
+  if (jobs > most.jobs)
     return wire::refusal{wire::errors::too_big,
                          "the batch has " + std::to_string(jobs) +
-                             " items and limits.open_jobs is " + std::to_string(most_.jobs),
-                         "items", static_cast<std::int64_t>(most_.jobs)};
+                             " items and limits.open_jobs is " + std::to_string(most.jobs),
+                         "items", static_cast<std::int64_t>(most.jobs)};
   auto& mine = open_[principal];
-  const bool full_jobs = mine.jobs + jobs > most_.jobs;
+  const bool full_jobs = mine.jobs + jobs > most.jobs;
   // One request is always taken, so that no bound on bytes can lock a principal out.
-  const bool full_bytes = mine.bytes > 0 && mine.bytes + bytes > most_.bytes;
+  const bool full_bytes = mine.bytes > 0 && mine.bytes + bytes > most.bytes;
   if (full_jobs || full_bytes) {
-    const auto excess = full_jobs ? mine.jobs + jobs - most_.jobs : 1;
+    const auto excess = full_jobs ? mine.jobs + jobs - most.jobs : 1;
     return wire::refusal{wire::errors::busy,
                          full_jobs ? std::to_string(mine.jobs) +
                                          " jobs are open and limits.open_jobs is " +
-                                         std::to_string(most_.jobs)
+                                         std::to_string(most.jobs)
                                    : std::to_string(mine.bytes) +
                                          " bytes of requests are held and limits.open_bytes is " +
-                                         std::to_string(most_.bytes),
-                         "", static_cast<std::int64_t>(full_jobs ? most_.jobs : most_.bytes),
+                                         std::to_string(most.bytes),
+                         "", static_cast<std::int64_t>(full_jobs ? most.jobs : most.bytes),
                          hint(mine.ms_per_job * static_cast<double>(excess))};
   }
   mine.jobs += jobs;

@@ -19,12 +19,10 @@ public:
     std::uint64_t jobs = 10000, bytes = 256ull << 20;
   };
 
-  void set_bounds(bounds most) { most_ = most; }
-
   /// Counts a request, or says why not (E_BUSY, with a time after which there may be room). A
   /// request that alone exceeds the bounds is E_TOO_BIG: waiting would not help it.
-  [[nodiscard]] std::optional<wire::refusal> open(const std::string& principal, std::uint64_t jobs,
-                                                  std::uint64_t bytes);
+  [[nodiscard]] std::optional<wire::refusal> open(const std::string& principal, bounds most,
+                                                  std::uint64_t jobs, std::uint64_t bytes);
 
   /// Takes back what was counted.
   void release(const std::string& principal, std::uint64_t jobs, std::uint64_t bytes,
@@ -40,7 +38,6 @@ private:
     double ms_per_job = 1000; ///< smoothed time between two ends
   };
 
-  bounds most_;
   std::map<std::string, account> open_;
 };
 

@@ -4,6 +4,7 @@
 #include <caf/send.hpp>
 
 #include <algorithm>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -34,10 +35,10 @@ wire::refusal unknown_type(std::string_view type) {
           {}};
 }
 
-wire::refusal wrong_role(const wire::request_kind& kind, wire::role may) {
+wire::refusal wrong_role(const wire::request_kind& kind, wire::role may, bool by_key) {
   return {wire::errors::role,
           std::string(kind.type) + " needs the role " + std::string(to_string(kind.needs)) +
-              "; this socket has " + std::string(to_string(may)) +
+              "; this " + (by_key ? "key" : "socket") + " has " + std::string(to_string(may)) +
               (kind.needs == wire::role::admin ? ": use the admin socket" : ""),
           {}};
 }
@@ -52,15 +53,31 @@ wire::refusal too_big(std::size_t bytes, std::uint64_t limit) {
 
 } // namespace
 
-// Checks in the order of docs/protocol.md: frames, type, role, size, ready, JSON and fields, limits
-// of the principal. The body is not looked at before the first four.
+// Who asks and what he may: as the socket says, or as the key of the client. The handshake was won
+// with a key that was good then; it may have been taken back since.
+std::optional<wire::refusal> front_loop::identify(const router_socket& socket, origin& who) {
+  const auto& settings = socket.settings();
+  who.principal = settings.principal;
+  who.may = settings.may;
+  if (!settings.curve)
+    return {};
+  const auto known = config_->client_keys.find(who.reply_to.key);
+  if (known == config_->client_keys.end()) {
+    who.reply_to.key.clear(); // this one reply goes out
+    return wire::refusal{wire::errors::auth, "this client's key was taken back", {}};
+  }
+  who.principal = known->second;
+  who.may = std::min(settings.may, conf::settings_of(*config_, who.principal).may);
+  return {};
+}
+
+// Checks in the order of docs/protocol.md: frames, key, type, role, size, ready, JSON and fields,
+// limits of the principal. The body is not looked at before the first four.
 void front_loop::on_message(std::uint32_t socket, const incoming& message) {
-  const auto& settings = routers_[socket].settings();
   origin from;
   from.reply_to.socket = socket;
   from.reply_to.peer = message.peer_id();
-  from.principal = settings.principal;
-  from.may = settings.may;
+  from.reply_to.key = message.client_key();
   from.arrived = options_.time->mono();
   from.arrived_wall = options_.time->wall();
 
@@ -74,6 +91,8 @@ void front_loop::on_message(std::uint32_t socket, const incoming& message) {
   from.reply_to.delimiter = envelope.delimiter;
   from.reply_to.tag = envelope.id;
 
+  if (const auto why = identify(routers_[socket], from))
+    return refuse(from.reply_to, *why);
   // Ids that libzmq assigns begin with 0; one that a client chose could be another client's.
   if (from.reply_to.peer.front() != '\0')
     return refuse(from.reply_to,
@@ -83,7 +102,7 @@ void front_loop::on_message(std::uint32_t socket, const incoming& message) {
     return refuse(from.reply_to, unknown_type(envelope.type));
   const auto may = to_wire(from.may);
   if (may < kind->needs)
-    return refuse(from.reply_to, wrong_role(*kind, may));
+    return refuse(from.reply_to, wrong_role(*kind, may, !from.reply_to.key.empty()));
   const auto limit = config_->limits.body_bytes;
   if (envelope.body.size() > limit)
     return refuse(from.reply_to, too_big(envelope.body.size(), limit));
@@ -135,6 +154,7 @@ void front_loop::on_request(const origin& from, wire::request&& request, std::st
 
 void front_loop::on(const origin& from, const wire::hello& what) {
   const auto& limits = config_->limits;
+  const auto mine = conf::settings_of(*config_, from.principal);
   wire::welcome out;
   out.server = "bitnetd/" + options_.version;
   out.epoch = epoch_;
@@ -144,11 +164,11 @@ void front_loop::on(const origin& from, const wire::hello& what) {
   for (const auto& model : config_->models)
     out.models.push_back(model.name);
   out.body_bytes = limits.body_bytes;
-  out.frame_bytes = max_frame_bytes;
+  out.frame_bytes = routers_[from.reply_to.socket].most_frame_bytes();
   out.max_tokens = limits.max_tokens;
   out.batch_items = limits.batch_items;
-  out.open_jobs = limits.open_jobs;
-  out.open_bytes = limits.open_bytes;
+  out.open_jobs = mine.open_jobs;
+  out.open_bytes = mine.open_bytes;
   out.heartbeat_ms = heartbeat_ms;
   if (what.wants_events)
     out.events = events_endpoint_;
@@ -164,11 +184,14 @@ void front_loop::on_submit(const origin& from, wire::submit&& what, std::string_
   if (const auto* why = std::get_if<wire::refusal>(&made))
     return refuse(from.reply_to, *why);
   auto& request = std::get<actors::request_ptr>(made);
-  if (const auto why = accounts_.open(from.principal, request->items.size(), body.size()))
+  const auto allowed = conf::settings_of(*config_, from.principal);
+  if (const auto why = accounts_.open(from.principal, {allowed.open_jobs, allowed.open_bytes},
+                                      request->items.size(), body.size()))
     return refuse(from.reply_to, *why);
 
   open_request open;
   open.principal = from.principal;
+  open.key = from.reply_to.key;
   open.ends_with_accept = request->mode == actors::reply_mode::job && !request->wait_result;
   open.cancel_if_gone = request->cancel_on_disconnect;
   open.durable = request->durable;
@@ -180,6 +203,7 @@ void front_loop::on_attach(const origin& from, const wire::attach& what) {
   auto query = to_query(what, from);
   open_request open;
   open.principal = from.principal;
+  open.key = from.reply_to.key;
   open.durable = true; // for `goodbye`: it can be attached to again
   open.reads = query.jobs.front();
   peers_.opened({from.reply_to.socket, from.reply_to.peer}, from.reply_to.tag, std::move(open));

@@ -25,13 +25,16 @@ front_loop::front_loop(front_options options, std::shared_ptr<outbound_queue> qu
                        std::string epoch)
     : options_(std::move(options)), queue_(std::move(queue)), epoch_(std::move(epoch)), context_(1),
       lock_(options_.config->runtime_directory), peers_(options_.kept) {
-  const auto& directory = options_.config->runtime_directory;
-  for (const auto& settings : options_.config->sockets) {
+  const auto& config = *options_.config;
+  // Before the sockets: without it libzmq would let every key in.
+  if (std::ranges::any_of(config.sockets, &conf::socket_config::curve))
+    gate_.emplace(context_);
+  for (const auto& settings : config.sockets) {
     if (settings.kind == "xpub") {
-      events_.emplace_back(context_, settings, directory);
+      events_.emplace_back(context_, settings, config.runtime_directory);
       events_endpoint_ = "ipc://" + events_.back().file().native();
     } else {
-      routers_.emplace_back(context_, settings, directory);
+      routers_.emplace_back(context_, settings, config);
     }
   }
   apply(options_.config);
@@ -53,6 +56,8 @@ void front_loop::stop() {
 void front_loop::run() {
   while (!stopping_) {
     poll();
+    if (gate_)
+      gate_->answer_some(receives_per_wake, *config_, options_.time->mono());
     for (std::uint32_t i = 0; i < routers_.size(); ++i)
       receive_some(i);
     for (auto& events : events_)
@@ -63,6 +68,7 @@ void front_loop::run() {
   say_goodbye();
   routers_.clear();
   events_.clear();
+  gate_.reset();
   actors_.reset(); // the actor system waits until nobody holds a handle
 }
 
@@ -72,6 +78,8 @@ void front_loop::poll() {
     items.push_back({router.handle(), 0, ZMQ_POLLIN, 0});
   for (auto& events : events_)
     items.push_back({events.handle(), 0, ZMQ_POLLIN, 0});
+  if (gate_)
+    items.push_back({gate_->handle(), 0, ZMQ_POLLIN, 0});
   items.push_back({nullptr, queue_->fd(), ZMQ_POLLIN, 0});
   const long wait_ms = peers_.anything_pending() ? retry_ms_ : -1;
   if (::zmq_poll(items.data(), static_cast<int>(items.size()), wait_ms) < 0 && zmq_errno() != EINTR)
@@ -126,9 +134,9 @@ void front_loop::handle(outbound&& reply) {
 }
 
 void front_loop::handle(actors::event&& event) {
-  const auto number = ++event_numbers_[event.topic];
   for (auto& socket : events_)
-    socket.send(event.topic, number, event.body);
+    if (socket.may_see(event.principal))
+      socket.send(event.topic, event.body);
 }
 
 void front_loop::handle(actors::peers_ptr&& peers) { actors_ = std::move(peers); }
@@ -139,10 +147,23 @@ void front_loop::handle(stop_front&&) { stopping_ = true; }
 
 void front_loop::apply(const conf::config_ptr& config) {
   config_ = config;
-  accounts_.set_bounds({config->limits.open_jobs, config->limits.open_bytes});
+  for (const auto& peer : peers_.without_right(
+           [this](const std::string& key) { return config_->client_keys.contains(key); }))
+    drop_peer(peer);
+}
+
+// A key may be taken back, or given to another principal, while a reply is under way.
+bool front_loop::may_still_have(const outbound& reply) const {
+  if (reply.to.key.empty())
+    return true;
+  const auto known = config_->client_keys.find(reply.to.key);
+  return known != config_->client_keys.end() &&
+         (reply.principal.empty() || reply.principal == known->second);
 }
 
 sent front_loop::try_send(const outbound& reply) {
+  if (!may_still_have(reply))
+    return sent::gone;
   return routers_[reply.to.socket].send(reply.to.peer, reply.to.delimiter, reply.type, reply.to.tag,
                                         reply.body);
 }

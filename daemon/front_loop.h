@@ -7,12 +7,13 @@
 #include "daemon/requests.h"
 #include "daemon/wire_messages.h"
 #include "daemon/wire_replies.h"
+#include "daemon/zap_gate.h"
 
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -50,12 +51,14 @@ private:
 
   // sending (front_loop.cpp)
   void deliver(outbound&& reply);
+  [[nodiscard]] bool may_still_have(const outbound& reply) const;
   [[nodiscard]] sent try_send(const outbound& reply);
   void drop_peer(const peer_key& peer);
   void answer(const actors::route& to, std::string_view type, std::string body);
   void refuse(const actors::route& to, const wire::refusal& why);
 
   // requests (front_dispatch.cpp)
+  [[nodiscard]] std::optional<wire::refusal> identify(const router_socket& socket, origin& who);
   void on_message(std::uint32_t socket, const incoming& message);
   void on_request(const origin& from, wire::request&& request, std::string_view type,
                   std::string_view body);
@@ -76,6 +79,7 @@ private:
 
   zmq::context_t context_;
   instance_lock lock_;
+  std::optional<zap_gate> gate_; ///< where a socket wants keys
   std::vector<router_socket> routers_;
   std::vector<events_socket> events_;
   std::string events_endpoint_;
@@ -85,7 +89,6 @@ private:
   accounts accounts_;
   peers_table peers_;
   std::vector<peer_key> gone_; ///< seen while replies were sent again
-  std::map<std::string, std::uint64_t> event_numbers_;
   int retry_ms_ = 1;
 
   std::thread thread_;

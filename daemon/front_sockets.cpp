@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/front_sockets.h"
 
+#include "conf/endpoint.h"
+#include "daemon/server_key.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <sys/stat.h>
@@ -18,6 +21,8 @@ constexpr int send_hwm = 256;
 constexpr int receive_hwm = 64;
 // What is written when the daemon ends may take this long to leave.
 constexpr int linger_ms = 500;
+// Above limits.body on sockets with keys: what surrounds a body is small.
+constexpr std::uint64_t curve_frame_slack = 64u << 10;
 // A subscription is a topic's name. libzmq walks long ones recursively.
 constexpr std::int64_t max_subscription_bytes = 64;
 
@@ -50,6 +55,15 @@ void bind_file(zmq::socket_t& socket, const std::filesystem::path& file, std::ui
                       ": cannot set its mode: " + std::system_category().message(errno));
 }
 
+void bind_port(zmq::socket_t& socket, const std::string& endpoint) {
+  try {
+    socket.set(zmq::sockopt::ipv6, true);
+    socket.bind(endpoint);
+  } catch (const zmq::error_t& error) {
+    throw front_error("socket " + endpoint + ": cannot listen: " + error.what());
+  }
+}
+
 bool put(void* socket, std::string_view frame, int flags) {
   return ::zmq_send(socket, frame.data(), frame.size(), flags) >= 0;
 }
@@ -63,19 +77,38 @@ std::vector<std::string_view> incoming::views() const {
   return out;
 }
 
+std::string incoming::client_key() const {
+  // Set by zap_gate on what the client sent, not on the routing id; cppzmq's gets() throws where
+  // there is none.
+  const char* const id = ::zmq_msg_gets(frames.front().handle(), "User-Id");
+  return id == nullptr ? std::string{} : std::string{id};
+}
+
 router_socket::router_socket(zmq::context_t& context, const conf::socket_config& settings,
-                             const std::filesystem::path& runtime_directory)
-    : settings_(settings), file_(ipc_file(settings.endpoint, runtime_directory)),
-      socket_(context, zmq::socket_type::router) {
+                             const conf::config& config)
+    : settings_(settings), socket_(context, zmq::socket_type::router) {
   set_common_options(socket_);
   // Without it libzmq drops what a peer does not take and says it was sent.
   socket_.set(zmq::sockopt::router_mandatory, true);
-  socket_.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(max_frame_bytes));
-  bind_file(socket_, file_, settings.mode);
+  if (settings.curve) {
+    // Whoever has a key is still a stranger: no larger frame than a request needs.
+    most_frame_bytes_ =
+        std::min<std::uint64_t>(max_frame_bytes, config.limits.body_bytes + curve_frame_slack);
+    socket_.set(zmq::sockopt::zap_domain, settings.name);
+    socket_.set(zmq::sockopt::curve_server, true);
+    socket_.set(zmq::sockopt::curve_secretkey, read_server_key(config.server_key));
+  }
+  socket_.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(most_frame_bytes_));
+  if (conf::is_tcp(settings.endpoint)) {
+    bind_port(socket_, settings.endpoint);
+  } else {
+    file_ = ipc_file(settings.endpoint, config.runtime_directory);
+    bind_file(socket_, file_, settings.mode);
+  }
 }
 
 router_socket::~router_socket() {
-  if (socket_) // not moved from
+  if (socket_ && !file_.empty()) // not moved from
     ::unlink(file_.c_str());
 }
 
@@ -112,7 +145,7 @@ sent router_socket::send(std::string_view peer, bool delimiter, std::string_view
 
 events_socket::events_socket(zmq::context_t& context, const conf::socket_config& settings,
                              const std::filesystem::path& runtime_directory)
-    : file_(ipc_file(settings.endpoint, runtime_directory)),
+    : settings_(settings), file_(ipc_file(settings.endpoint, runtime_directory)),
       socket_(context, zmq::socket_type::xpub) {
   set_common_options(socket_);
   socket_.set(zmq::sockopt::sndhwm, 1000);
@@ -131,11 +164,11 @@ void events_socket::drain_subscriptions(int most) {
   }
 }
 
-void events_socket::send(std::string_view topic, std::uint64_t number, std::string_view body) {
+void events_socket::send(const std::string& topic, std::string_view body) {
   void* const out = socket_.handle();
   constexpr int more = ZMQ_DONTWAIT | ZMQ_SNDMORE;
   // A slow subscriber loses events and sees it by their numbers; XPUB itself never refuses.
-  if (put(out, topic, more) && put(out, std::to_string(number), more))
+  if (put(out, topic, more) && put(out, std::to_string(++numbers_[topic]), more))
     put(out, body, ZMQ_DONTWAIT);
 }
 

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,23 +32,26 @@ struct incoming {
   [[nodiscard]] std::string_view peer_id() const {
     return {static_cast<const char*>(peer.data()), peer.size()};
   }
+  /// The public key that the connection's handshake was won with; empty on sockets without keys.
+  [[nodiscard]] std::string client_key() const;
   /// Views of the frames that were kept.
   [[nodiscard]] std::vector<std::string_view> views() const;
 };
 
 enum class sent { yes, full, gone };
 
-/// A ROUTER on an ipc file. Belongs to one thread after it was opened.
+/// A ROUTER on an ipc file or a tcp port. Belongs to one thread after it was opened.
 class router_socket {
 public:
-  /// Binds and sets the file's mode. Throws front_error.
+  /// Binds; sets the file's mode, or the server's key where clients need one. Throws front_error.
   router_socket(zmq::context_t& context, const conf::socket_config& settings,
-                const std::filesystem::path& runtime_directory);
+                const conf::config& config);
   ~router_socket();
   router_socket(router_socket&&) noexcept = default;
 
   [[nodiscard]] const conf::socket_config& settings() const noexcept { return settings_; }
-  [[nodiscard]] const std::filesystem::path& file() const noexcept { return file_; }
+  /// A larger frame ends its connection.
+  [[nodiscard]] std::uint64_t most_frame_bytes() const noexcept { return most_frame_bytes_; }
   [[nodiscard]] void* handle() { return socket_.handle(); }
 
   /// The next message, without waiting.
@@ -59,7 +63,8 @@ public:
 
 private:
   conf::socket_config settings_;
-  std::filesystem::path file_;
+  std::filesystem::path file_; ///< of ipc
+  std::uint64_t most_frame_bytes_ = max_frame_bytes;
   zmq::socket_t socket_;
 };
 
@@ -76,11 +81,19 @@ public:
 
   /// Reads up to `most` subscriptions: ZeroMQ keeps the account of them, but unread they pile up.
   void drain_subscriptions(int most);
-  void send(std::string_view topic, std::uint64_t number, std::string_view body);
+  /// Whether its subscribers may hear of this principal's jobs; empty: everybody's business.
+  [[nodiscard]] bool may_see(std::string_view principal) const noexcept {
+    return principal.empty() || settings_.may == conf::role::admin ||
+           principal == settings_.principal;
+  }
+  /// Numbers the event and sends it.
+  void send(const std::string& topic, std::string_view body);
 
 private:
+  conf::socket_config settings_;
   std::filesystem::path file_;
   zmq::socket_t socket_;
+  std::map<std::string, std::uint64_t> numbers_; ///< of the last event, by topic
 };
 
 } // namespace bitnetd::daemon

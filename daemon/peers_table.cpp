@@ -98,6 +98,17 @@ orphans peers_table::drop(const peer_key& key) {
   return out;
 }
 
+std::vector<peer_key>
+peers_table::without_right(const std::function<bool(const std::string& key)>& is_good) const {
+  std::vector<peer_key> out;
+  for (const auto& [key, mine] : peers_)
+    if (std::ranges::any_of(mine.open, [&](const auto& entry) {
+          return !entry.second.key.empty() && !is_good(entry.second.key);
+        }))
+      out.push_back(key);
+  return out;
+}
+
 std::vector<std::pair<peer_key, bool>> peers_table::waiting() const {
   std::vector<std::pair<peer_key, bool>> out;
   for (const auto& [key, mine] : peers_)

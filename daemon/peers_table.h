@@ -19,6 +19,7 @@ namespace bitnetd::daemon {
 /// One submit that will be answered further, as the front needs to remember it.
 struct open_request {
   std::string principal;
+  std::string key;               ///< the client's public key; empty: a socket without keys
   bool ends_with_accept = false; ///< mode job without wait
   bool cancel_if_gone = false;
   bool durable = false;
@@ -69,6 +70,10 @@ public:
   [[nodiscard]] bool anything_pending() const noexcept { return all_bytes_ > 0; }
   [[nodiscard]] std::size_t pending_bytes() const noexcept { return all_bytes_; }
   [[nodiscard]] std::size_t size() const noexcept { return peers_.size(); }
+
+  /// Peers that asked with a key that is not good any more.
+  [[nodiscard]] std::vector<peer_key>
+  without_right(const std::function<bool(const std::string& key)>& is_good) const;
 
   /// Peers with open requests, and whether one of them is durable: for `goodbye`.
   [[nodiscard]] std::vector<std::pair<peer_key, bool>> waiting() const;

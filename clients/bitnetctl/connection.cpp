@@ -3,6 +3,7 @@
 
 #include "daemon/wire_frames.h"
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <sys/socket.h>
@@ -16,9 +17,19 @@ namespace bitnetd::ctl {
 
 namespace {
 
+constexpr std::string_view ipc = "ipc://";
+
+void use_keys(zmq::socket_t& socket, const curve_keys& keys) {
+  std::array<char, 41> own{};
+  if (::zmq_curve_public(own.data(), keys.secret.c_str()) != 0)
+    throw no_daemon("the secret key cannot be used");
+  socket.set(zmq::sockopt::curve_serverkey, keys.server);
+  socket.set(zmq::sockopt::curve_publickey, std::string{own.data()});
+  socket.set(zmq::sockopt::curve_secretkey, keys.secret);
+}
+
 void check_listening(const std::string& endpoint) {
-  constexpr std::string_view scheme = "ipc://";
-  const auto path = endpoint.substr(scheme.size());
+  const auto path = endpoint.substr(ipc.size());
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof address.sun_path)
@@ -37,9 +48,12 @@ void check_listening(const std::string& endpoint) {
 
 } // namespace
 
-connection::connection(std::string endpoint)
+connection::connection(std::string endpoint, const curve_keys& keys)
     : endpoint_(std::move(endpoint)), socket_(context_, zmq::socket_type::dealer) {
-  check_listening(endpoint_);
+  if (endpoint_.starts_with(ipc))
+    check_listening(endpoint_);
+  if (!keys.server.empty())
+    use_keys(socket_, keys);
   socket_.set(zmq::sockopt::linger, 0);
   socket_.set(zmq::sockopt::heartbeat_ivl, 5000);
   socket_.set(zmq::sockopt::heartbeat_timeout, 15'000);
@@ -67,7 +81,11 @@ message connection::receive(milliseconds timeout) {
   zmq::message_t frame;
   do {
     if (!socket_.recv(frame))
-      throw no_daemon("no answer within " + std::to_string(timeout.count()) + " ms");
+      throw no_daemon("no answer within " + std::to_string(timeout.count()) + " ms from " +
+                      endpoint_ +
+                      (endpoint_.starts_with(ipc) ? ""
+                                                  : "; is it running, and is this key one of "
+                                                    "its clients' (bitnetctl keys ls)?"));
     frames.push_back(frame.to_string());
   } while (frame.more());
   if (frames.size() != 4 || frames[0] != wire::version_frame)

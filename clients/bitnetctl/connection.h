@@ -28,11 +28,16 @@ struct message {
   [[nodiscard]] bool is_error() const noexcept { return type == "error"; }
 };
 
+/// For a socket with CURVE: the server's public and one's own secret key; empty for others.
+struct curve_keys {
+  std::string server, secret;
+};
+
 /// A conversation with one socket of the daemon. Every wait ends.
 class connection {
 public:
   /// Looks whether somebody listens: libzmq would go on connecting for ever. Throws no_daemon.
-  explicit connection(std::string endpoint);
+  explicit connection(std::string endpoint, const curve_keys& keys = {});
 
   /// Sends a request and returns its message id.
   std::string send(std::string_view type, const json& body);

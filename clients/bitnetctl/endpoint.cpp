@@ -31,6 +31,8 @@ const char* variable(const char* name) {
 std::string find_front(const std::optional<std::string>& given) {
   if (const auto* named = given ? given->c_str() : variable("BITNETD_SOCKET")) {
     const std::string_view text = named;
+    if (text.starts_with("tcp://"))
+      return named;
     return from_path(text.starts_with(scheme) ? text.substr(scheme.size()) : text);
   }
   std::vector<fs::path> directories;

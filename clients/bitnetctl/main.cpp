@@ -4,6 +4,7 @@
 #include "clients/bitnetctl/cache.h"
 #include "clients/bitnetctl/exit_codes.h"
 #include "clients/bitnetctl/jobs.h"
+#include "clients/bitnetctl/keys.h"
 #include "clients/bitnetctl/submit.h"
 #include "clients/bitnetctl/top.h"
 #include "clients/bitnetctl/validate.h"
@@ -31,6 +32,11 @@ public:
     app_.add_option("--socket", with_.socket,
                     "the front's socket or its directory; else $BITNETD_SOCKET, "
                     "$RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/bitnetd, /run/bitnetd");
+    app_.add_option(
+        "--key", with_.key,
+        "file of this client's secret key, for sockets that want one; else $BITNETD_KEY");
+    app_.add_option("--server-key", with_.server_key,
+                    "the server's public key, or a file with it; else $BITNETD_SERVER_KEY");
     app_.add_flag("--json", with_.as_json, "JSON, one object per line");
     app_.add_option("--timeout", with_.timeout, "seconds to wait for an answer");
     app_.add_option("--wait-ready", with_.wait_ready, "first wait so many seconds for the daemon");
@@ -38,6 +44,7 @@ public:
                 "4 no daemon or no answer in time, 5 the job failed.");
     add_job_commands();
     add_admin_commands();
+    add_key_commands();
   }
 
   CLI::App& app() { return app_; }
@@ -147,6 +154,30 @@ private:
     raw->add_flag("--admin", admin_, "to the admin socket");
   }
 
+  void add_key_commands() {
+    auto* const keys = app_.add_subcommand("keys", "who may connect to sockets with curve");
+    keys->require_subcommand(1);
+    keys->add_option("--config", keys_.config,
+                     "bitnetd.yaml, beside which the keys lie; else where the daemon finds it");
+    command(
+        "gen", "FILE: a new pair, the public half in FILE.pub",
+        [this] { return run_keys_gen(with_, keys_); }, keys)
+        ->add_option("file", keys_.file, "where the secret half goes")
+        ->required();
+    auto* const add = command(
+        "add", "let a key connect as a principal", [this] { return run_keys_add(with_, keys_); },
+        keys);
+    add->add_option("principal", keys_.principal, "whose jobs these will be")->required();
+    add->add_option("key", keys_.key, "public key, or a file with it")->required();
+    auto* const revoke = command(
+        "revoke", "take a principal's keys back, or one of them",
+        [this] { return run_keys_revoke(with_, keys_); }, keys);
+    revoke->add_option("principal", keys_.principal, "whose")->required();
+    revoke->add_option("key", keys_.key, "only this one, or the one in this file");
+    command(
+        "ls", "principals and their keys", [this] { return run_keys_list(with_, keys_); }, keys);
+  }
+
   CLI::App app_{"bitnetctl: submits jobs to bitnetd, asks for them, and operates it.", "bitnetctl"};
   session with_;
   std::function<int()> run_;
@@ -155,6 +186,7 @@ private:
   batch_options batch_;
   list_options list_;
   top_options top_;
+  keys_options keys_;
   std::vector<std::string> jobs_;
   std::string job_, file_, action_ = "show", question_, name_, type_, body_ = "{}";
   std::uint64_t offset_ = 0;

@@ -3,9 +3,11 @@
 
 #include "clients/bitnetctl/endpoint.h"
 #include "clients/bitnetctl/exit_codes.h"
+#include "clients/bitnetctl/keys.h"
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <memory>
@@ -17,14 +19,31 @@ namespace {
 
 using namespace std::chrono_literals;
 
+std::string given_or_variable(const std::string& given, const char* name) {
+  const char* const value = std::getenv(name);
+  return !given.empty() || value == nullptr ? given : value;
+}
+
+// Both halves of what a socket with keys wants, or none.
+curve_keys keys_of(const session& with) {
+  const auto own = given_or_variable(with.key, "BITNETD_KEY");
+  const auto server = given_or_variable(with.server_key, "BITNETD_SERVER_KEY");
+  if (own.empty() && server.empty())
+    return {};
+  if (own.empty() || server.empty())
+    throw bad_input("a socket with keys needs both --key FILE and --server-key KEY");
+  return {key_from(server), key_from(own)};
+}
+
 // Until the daemon says `ready` or the time is over; then what stood in the way is thrown.
 // The endpoint is looked for each time: the runtime directory may not be there yet.
-void wait_until_ready(const std::optional<std::string>& socket, std::chrono::seconds time) {
+void wait_until_ready(const std::optional<std::string>& socket, const curve_keys& keys,
+                      std::chrono::seconds time) {
   const auto until = std::chrono::steady_clock::now() + time;
   std::string obstacle;
   for (;;) {
     try {
-      connection probe(find_front(socket));
+      connection probe(find_front(socket), keys);
       const auto pong = probe.ask("ping", json::object(), 1s);
       const auto state = pong.body.value("state", std::string());
       if (pong.type == "pong" && state != "starting")
@@ -42,15 +61,17 @@ void wait_until_ready(const std::optional<std::string>& socket, std::chrono::sec
 } // namespace
 
 connection session::front() const {
+  const auto keys = keys_of(*this);
   if (wait_ready)
-    wait_until_ready(socket, *wait_ready);
-  return connection(find_front(socket));
+    wait_until_ready(socket, keys, *wait_ready);
+  return connection(find_front(socket), keys);
 }
 
 connection session::admin() const {
+  const auto keys = keys_of(*this);
   if (wait_ready)
-    wait_until_ready(socket, *wait_ready);
-  return connection(admin_beside(find_front(socket)));
+    wait_until_ready(socket, keys, *wait_ready);
+  return connection(admin_beside(find_front(socket)), keys);
 }
 
 int report_error(const json& error) {

@@ -12,6 +12,8 @@ namespace bitnetd::ctl {
 /// What holds for every command.
 struct session {
   std::optional<std::string> socket;
+  std::string key{};        ///< file of the secret key; empty: $BITNETD_KEY, else none
+  std::string server_key{}; ///< public key or its file; empty: $BITNETD_SERVER_KEY
   bool as_json = false;
   std::chrono::seconds timeout{10};                 ///< for an answer
   std::optional<std::chrono::seconds> wait_ready{}; ///< first wait so long for a ready daemon

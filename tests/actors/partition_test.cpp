@@ -108,3 +108,24 @@ TEST_CASE("prior confidence is one half at the threshold and rises with similari
   }
   CHECK(prior_confidence(1.0, 0.9) < 0.95); // nothing was learned: it is not sure of anything
 }
+
+TEST_CASE("principals share a partition when the configuration gives them one namespace",
+          "[actors][cache]") {
+  const auto config = [](std::string of_alice, std::string of_bob) {
+    auto out = std::make_shared<conf::config>();
+    out->principals = {{"alice", conf::role::submit, 1, 0, 0, std::move(of_alice)},
+                       {"bob", conf::role::submit, 1, 0, 0, std::move(of_bob)}};
+    return conf::config_ptr(out);
+  };
+  const auto partition = [](const std::string& principal, const conf::config_ptr& with) {
+    job_maker maker;
+    maker.what.principal = principal;
+    maker.how.config = with;
+    return cache_key_of(maker.make("q")).partition;
+  };
+  const auto shared = config("team", "team"), apart = config("team", "bench");
+  CHECK(partition("alice", shared) == partition("bob", shared));
+  CHECK(partition("alice", apart) != partition("bob", apart));
+  CHECK(partition("team", shared) != partition("alice", shared)); // a principal of that name
+  CHECK(partition("carol", shared) != partition("alice", shared));
+}

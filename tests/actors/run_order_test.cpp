@@ -72,6 +72,22 @@ TEST_CASE("principals of one class share equally, whatever one of them floods",
   CHECK(quiet == 10);
 }
 
+TEST_CASE("a principal's weight is its share against the others", "[actors][run_order]") {
+  run_order order;
+  order.configure(weighted(), {{"heavy", conf::role::submit, 3, 0, 0, ""}});
+  for (std::uint8_t i = 0; i < 100; ++i) {
+    order.push(waiting(i, job_class::normal, t0, 10, "heavy"));
+    order.push(waiting(static_cast<std::uint8_t>(100 + i), job_class::normal, t0, 10, "light"));
+  }
+  int heavy = 0;
+  for (int i = 0; i < 40; ++i) {
+    const auto next = order.next(t0);
+    heavy += next->id.bytes[15] < 100;
+    order.start(next->id);
+  }
+  CHECK(heavy == 30); // 3 : 1 of 40
+}
+
 TEST_CASE("what waited longer than its class allows goes before every class",
           "[actors][run_order]") {
   run_order order;

@@ -65,11 +65,20 @@ TEST_CASE("models and sockets are compared by name, nodes as a whole", "[conf][d
         "models.small: nothing -> {name: small, path: /m/small.gguf, chat_template: llama-3, "
         "embedding: false, i2s_layout: lanes16, activations: none} (model)\n"
         "sockets.events: {name: events, endpoint: ipc:///run/events.sock, kind: xpub, principal: "
-        "local, may: read, mode: 0660} -> nothing (restart)\n"
+        "local, may: read, mode: 0660, curve: false, insecure: false} -> nothing (restart)\n"
         "sockets.front: {name: front, endpoint: ipc:///run/front.sock, kind: router, principal: "
-        "local, may: submit, mode: 0660} -> {name: front, endpoint: ipc:///run/front.sock, kind: "
-        "router, principal: local, may: submit, mode: 0600} (restart)\n"
+        "local, may: submit, mode: 0660, curve: false, insecure: false} -> {name: front, endpoint: "
+        "ipc:///run/front.sock, kind: router, principal: local, may: submit, mode: 0600, curve: "
+        "false, insecure: false} (restart)\n"
         "hardware.nodes: [] -> [{cpus: [0, 1], memory_node: 0}, {cpus: [2]}] (restart)\n");
+}
+
+TEST_CASE("clients' keys are compared by principal", "[conf][diff]") {
+  auto before = example(), after = example();
+  before.client_keys = {{"K1", "alice"}, {"K2", "alice"}, {"K3", "bob"}};
+  after.client_keys = {{"K2", "alice"}, {"K3", "bob"}, {"K4", "carol"}};
+  CHECK(changes(before, after) == "clients.alice: K1 K2 -> K2 (job)\n"
+                                  "clients.carol: nothing -> K4 (job)\n");
 }
 
 TEST_CASE("what needs a restart is held back, all else goes through", "[conf][diff]") {

@@ -70,13 +70,16 @@ TEST_CASE("every key stands in the shipped files, and the commented ones show th
     CHECK(named.contains(std::string{k.path}));
   }
 
-  // Taking the comments away changes nothing: each shows the default. Only the nodes are an
-  // example.
+  // Taking the comments away changes nothing: each shows the default. Only the nodes, a socket
+  // with keys and a principal are examples.
   const auto as_shipped = load_shipped(profile);
   REQUIRE(as_shipped.value);
   CHECK(as_shipped.value->hardware.nodes.empty());
   auto without_nodes = *result.value;
   without_nodes.hardware.nodes.clear();
+  without_nodes.sockets = as_shipped.value->sockets;
+  CHECK(as_shipped.value->principals.empty());
+  without_nodes.principals.clear();
   for (std::size_t i = 0; i < without_nodes.models.size(); ++i) // their place differs
     without_nodes.models[i].path = as_shipped.value->models[i].path;
   for (const auto& c : difference(*as_shipped.value, without_nodes))

@@ -104,11 +104,11 @@ TEST_CASE_METHOD(conf_fixture, "each mistake in bitnetd.yaml has its place and i
        "its name\n"},
       {model + "models[].name: x\n", "bitnetd.yaml:2:1: models[].name: unknown key; a section's "
                                      "keys stand indented below its name\n"},
-      {model + "<<: {limits: 1}\n",
-       "bitnetd.yaml:2:1: <<: unknown key; known here: models, sockets, hardware, limits, cache, "
-       "log, profile\n"},
+      {model + "<<: {limits: 1}\n", "bitnetd.yaml:2:1: <<: unknown key; known here: models, "
+                                    "sockets, principals, hardware, limits, cache, "
+                                    "log, profile\n"},
       {model + "\"a\\nb\": 1\n", "bitnetd.yaml:2:1: a\\nb: unknown key; known here: models, "
-                                 "sockets, hardware, limits, cache, log, profile\n"},
+                                 "sockets, principals, hardware, limits, cache, log, profile\n"},
       {"models: [{name: a, path: b, embeding: true}]\n",
        "bitnetd.yaml:1:29: models[0].embeding: unknown key; did you mean embedding?\n"},
       // twice
@@ -178,24 +178,59 @@ TEST_CASE_METHOD(conf_fixture, "endpoints that cannot or should not be served ar
   const auto refusal = [&](const std::string& endpoint) {
     return problems_of(one_model + ("sockets: [{name: f, endpoint: \"" + endpoint + "\"}]\n"));
   };
-  const std::string start = "bitnetd.yaml:2:31: sockets[0].endpoint: expected ipc://PATH, got ";
-  CHECK(refusal("tcp://*:5555") ==
-        start + "\"tcp://*:5555\"; tcp is not served: without keys anyone who reaches the port "
-                "could send jobs\n");
-  CHECK(refusal("inproc://x") == start + "\"inproc://x\"\n");
-  CHECK(refusal("front.sock") == start + "\"front.sock\"\n");
-  CHECK(refusal("ipc://") == start + "\"ipc://\"; the path names no file\n");
-  CHECK(refusal("ipc://a/") == start + "\"ipc://a/\"; the path names no file\n");
-  CHECK(refusal("ipc://*") == start + "\"ipc://*\"; a wildcard is a path that no client knows\n");
-  CHECK(refusal("ipc://@x") == start + "\"ipc://@x\"; an abstract socket has no file mode: every "
-                                       "local user could connect\n");
+  const std::string start = "bitnetd.yaml:2:31: sockets[0].endpoint: ";
+  const std::string expected = "expected ipc://PATH or tcp://IP:PORT, got ";
+  for (const char* address : {"*:5555", "localhost:5555", "127.0.0.1", "127.0.0.1:0", "::1:5555",
+                              "127.0.0.1:65536", "127.0.0.1:5555x", "[127.0.0.1]:5555"}) {
+    const auto endpoint = "tcp://" + std::string{address};
+    CHECK(refusal(endpoint) == start + expected + '"' + endpoint +
+                                   "\"; tcp needs a numeric address and a port, as in "
+                                   "tcp://127.0.0.1:5797 or tcp://[::1]:5797\n");
+  }
+  const auto refused = start + expected;
+  CHECK(refusal("inproc://x") == refused + "\"inproc://x\"\n");
+  CHECK(refusal("front.sock") == refused + "\"front.sock\"\n");
+  CHECK(refusal("ipc://") == refused + "\"ipc://\"; the path names no file\n");
+  CHECK(refusal("ipc://a/") == refused + "\"ipc://a/\"; the path names no file\n");
+  CHECK(refusal("ipc://*") == refused + "\"ipc://*\"; a wildcard is a path that no client knows\n");
+  CHECK(refusal("ipc://@x") == refused + "\"ipc://@x\"; an abstract socket has no file mode: every "
+                                         "local user could connect\n");
   // 107 bytes fit into sun_path with its final zero, 108 do not.
   CHECK(refusal("ipc:///" + std::string(106, 'x')).empty());
   CHECK(refusal("ipc:///" + std::string(107, 'x')) ==
-        start + "\"ipc:///" + std::string(53, 'x') + "…\"; the path /" + std::string(59, 'x') +
+        refused + "\"ipc:///" + std::string(53, 'x') + "…\"; the path /" + std::string(59, 'x') +
             "… has 108 bytes, the path of a socket at most 107\n");
   CHECK(refusal("ipc://" + std::string(94, 'x')).empty()); // in /run/bitnetd/
   CHECK_FALSE(refusal("ipc://" + std::string(95, 'x')).empty());
+}
+
+TEST_CASE_METHOD(conf_fixture, "tcp is served with keys, or on loopback where told to",
+                 "[conf][load]") {
+  const auto problem = [&](const std::string& endpoint, const std::string& more) {
+    const auto text = problems_of(
+        one_model + ("sockets: [{name: f, endpoint: \"" + endpoint + "\"" + more + "}]\n"));
+    const auto at = text.find("endpoint: ");
+    return at == std::string::npos ? text : text.substr(at + 10);
+  };
+  CHECK(problem("tcp://127.0.0.1:5797", ", curve: true").empty());
+  CHECK(problem("tcp://0.0.0.0:5797", ", curve: true").empty());
+  CHECK(problem("tcp://[::]:5797", ", curve: true").empty());
+  CHECK(problem("tcp://127.1.2.3:5797", ", insecure: true").empty());
+  CHECK(problem("tcp://[::1]:5797", ", insecure: true").empty());
+  const std::string open = "without curve only loopback is served: anyone who reaches the port "
+                           "could send jobs\n";
+  for (const char* reachable : {"tcp://0.0.0.0:5797", "tcp://10.0.0.1:5797", "tcp://[::]:5797",
+                                "tcp://[::ffff:127.0.0.1]:5797"})
+    CHECK(problem(reachable, ", insecure: true") == open);
+  CHECK(problem("tcp://127.0.0.1:5797", "") ==
+        "tcp needs curve: true (every client has a key: bitnetctl keys), or on loopback insecure: "
+        "true\n");
+  CHECK(problem("tcp://127.0.0.1:5797", ", curve: true, insecure: true") ==
+        "either curve: true or insecure: true\n");
+  const auto events = problems_of(
+      one_model + std::string{"sockets: [{name: f, endpoint: \"ipc://f\"}, {name: e, kind: xpub, "
+                              "endpoint: \"tcp://127.0.0.1:5797\", insecure: true}]\n"});
+  CHECK_THAT(events, Catch::Contains("events are served on ipc without curve only"));
 }
 
 TEST_CASE_METHOD(conf_fixture, "combinations that cannot work are refused", "[conf][load]") {

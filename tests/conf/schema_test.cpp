@@ -30,6 +30,9 @@ written set_key(const key& k, const std::string& text) {
                                                  : "name: front, endpoint: \"ipc://a\", ";
     out.main +=
         "sockets: [{" + std::string{others} + leaf + "}, {name: other, endpoint: \"ipc://o\"}]\n";
+  } else if (k.list() == "principals") {
+    out.main +=
+        "principals: [{" + std::string{k.leaf() == "name" ? "" : "name: someone, "} + leaf + "}]\n";
   } else if (k.list() == "hardware.nodes") {
     out.main +=
         std::string{"hardware: {nodes: [{"}.append(k.leaf() == "cpus" ? "" : "cpus: [3], ") + leaf +

@@ -154,6 +154,19 @@ TEST_CASE_METHOD(watch_fixture, "profiles are watched, new and missing ones too"
   CHECK(changes_seen() == 1);
 }
 
+TEST_CASE_METHOD(watch_fixture, "clients' keys are watched from the first one on",
+                 "[conf][watch]") {
+  const auto clients = directory.path() / "clients.d";
+  fs::create_directory(clients);
+  CHECK(changes_seen() == 0);
+  write(clients / "alice.pub", "# a key\n");
+  CHECK(changes_seen() == 1);
+  write(clients / "alice.pub.new", "being written\n");
+  CHECK(changes_seen() == 0);
+  fs::remove(clients / "alice.pub");
+  CHECK(changes_seen() == 1);
+}
+
 TEST_CASE_METHOD(watch_fixture, "a file that goes and comes back is noticed both times",
                  "[conf][watch]") {
   fs::remove(file());

@@ -15,14 +15,19 @@
 #include <nlohmann/json.hpp>
 #include <zmq.hpp>
 
+#include <arpa/inet.h>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <mutex>
+#include <netinet/in.h>
 #include <optional>
 #include <string>
+#include <sys/socket.h>
 #include <thread>
 #include <unistd.h>
 #include <utility>
@@ -110,9 +115,51 @@ struct message {
   json body;
 };
 
+/// A new pair of CURVE keys.
+struct curve_pair {
+  std::string open, secret;
+  curve_pair() {
+    std::array<char, 41> a{}, b{};
+    if (::zmq_curve_keypair(a.data(), b.data()) != 0)
+      throw std::runtime_error("libzmq without CURVE");
+    open = a.data();
+    secret = b.data();
+  }
+};
+
+/// A port of loopback that nobody listens on. Below those that the kernel gives to connections, so
+/// that it stays free until the front has it.
+inline std::string free_port() {
+  static int last = 20'000 + ::getpid() % 10'000;
+  for (int tried = 0; tried < 10'000; ++tried) {
+    last = last + 1 < 32'000 ? last + 1 : 20'000;
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<std::uint16_t>(last));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool is_free = ::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+    ::close(fd);
+    if (is_free)
+      return "tcp://127.0.0.1:" + std::to_string(last);
+  }
+  throw std::runtime_error("no free port");
+}
+
 /// A client's socket. Every receive has a timeout.
 class client {
 public:
+  client(zmq::context_t& context, const std::string& endpoint, const curve_pair& own,
+         const std::string& server)
+      : socket_(context, zmq::socket_type::dealer) {
+    socket_.set(zmq::sockopt::linger, 0);
+    socket_.set(zmq::sockopt::rcvtimeo, 60'000);
+    socket_.set(zmq::sockopt::sndtimeo, 5000);
+    socket_.set(zmq::sockopt::curve_serverkey, server);
+    socket_.set(zmq::sockopt::curve_publickey, own.open);
+    socket_.set(zmq::sockopt::curve_secretkey, own.secret);
+    socket_.connect(endpoint);
+  }
   client(zmq::context_t& context, const std::filesystem::path& file,
          zmq::socket_type type = zmq::socket_type::dealer, const std::string& routing_id = "")
       : socket_(context, type) {
@@ -164,7 +211,8 @@ private:
 /// A front with the three usual sockets in a directory of its own, and a stand-in behind it.
 class front_fixture {
 public:
-  explicit front_fixture(conf::limits_config limits = {}, peers_table::bounds kept = {}) {
+  explicit front_fixture(conf::limits_config limits = {}, peers_table::bounds kept = {},
+                         const std::function<void(conf::config&)>& change = nullptr) {
     auto config = std::make_shared<conf::config>();
     config->limits = limits;
     config->runtime_directory = directory.path;
@@ -175,6 +223,9 @@ public:
         {"read", "ipc://read.sock", "router", "watcher", conf::role::read, 0666},
         {"events", "ipc://events.sock", "xpub", "local", conf::role::read, 0660},
     };
+    if (change)
+      change(*config);
+    configured = config;
     front_options options;
     options.config = config;
     options.version = "1.2.3";
@@ -254,6 +305,7 @@ public:
   };
 
   own_directory directory;
+  conf::config_ptr configured; ///< as the front was started with
   zmq::context_t context{1};
   pipeline_record seen;
   caf::actor_system_config settings;

@@ -41,7 +41,7 @@ tail -n 1 "$work/security"
 
 # What the daemon depends on, by the words of the unit.
 for line in Type=notify WatchdogSec= StateDirectory=bitnetd RuntimeDirectory=bitnetd \
-    RestrictAddressFamilies=AF_UNIX PrivateNetwork=yes MemoryDenyWriteExecute=yes; do
+    RestrictAddressFamilies=AF_UNIX PrivateNetwork=yes MemoryDenyWriteExecute=yes MemoryMax=; do
     grep -q "^$line" "$folder/bitnetd.service" || {
         echo "FAILED: the unit has no $line"
         exit 1

@@ -12,7 +12,7 @@ from . import calls, flows
 from .errors import BitnetError, ProtocolError, Unreachable
 from .flows import Emit, Flow, Receive, Send, Session, Sleep
 from .messages import Accepted, Delta, JobPage, Result, Welcome
-from .protocol import endpoint, parse_reply, request_frames
+from .protocol import endpoint, parse_reply, request_frames, use_keys
 from .requests import Item, Messages
 
 
@@ -24,12 +24,14 @@ class AsyncClient:
     """
 
     def __init__(self, address: Optional[str] = None, *, timeout: float = 30.0,
-                 retry_for: float = 60.0, heartbeat: float = 5.0):
+                 retry_for: float = 60.0, heartbeat: float = 5.0, key: Optional[str] = None,
+                 server_key: Optional[str] = None):
         self.address = endpoint(address)
         self._session = Session(timeout, retry_for, heartbeat)
         self._socket = zmq.asyncio.Context.instance().socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.SNDTIMEO, max(1, int(timeout * 1000)))
+        use_keys(self._socket, key, server_key)
         self._socket.connect(self.address)
         self._reader: Optional["asyncio.Task[None]"] = None
 

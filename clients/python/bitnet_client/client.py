@@ -11,7 +11,7 @@ from . import calls, flows
 from .errors import BitnetError, Unreachable
 from .flows import Emit, Flow, Receive, Send, Session, Sleep
 from .messages import Accepted, Delta, JobPage, Result, Welcome
-from .protocol import endpoint, parse_reply, request_frames
+from .protocol import endpoint, parse_reply, request_frames, use_keys
 from .requests import Item, Messages
 
 
@@ -21,6 +21,8 @@ class Client:
     address    endpoint or path of the front socket; default $BITNETD_SOCKET, else the usual place
     timeout    seconds of silence after which the daemon counts as unreachable
     retry_for  seconds during which a request is repeated while the daemon is busy or starting
+    key, server_key  for a daemon that wants keys: the file of this client's secret key and the
+               server's public key; default $BITNETD_KEY and $BITNETD_SERVER_KEY
 
     Options of jobs, for every method that makes one: `model`, `params` or its fields one by one
     (`max_tokens`, `temperature`, `top_k`, `top_p`, `min_p`, `repetition_penalty`, `seed`, `stop`,
@@ -32,12 +34,14 @@ class Client:
     """
 
     def __init__(self, address: Optional[str] = None, *, timeout: float = 30.0,
-                 retry_for: float = 60.0, heartbeat: float = 5.0):
+                 retry_for: float = 60.0, heartbeat: float = 5.0, key: Optional[str] = None,
+                 server_key: Optional[str] = None):
         self.address = endpoint(address)
         self._session = Session(timeout, retry_for, heartbeat)
         self._socket = zmq.Context.instance().socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.SNDTIMEO, max(1, int(timeout * 1000)))
+        use_keys(self._socket, key, server_key)
         self._socket.connect(self.address)
 
     def close(self) -> None:

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Frames of BN1, and where the daemon is. No socket here."""
+"""Frames of BN1, where the daemon is, and the keys it may want."""
 from __future__ import annotations
 
 import json
 import os
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
+import zmq
+
 from .errors import ProtocolError
 
 VERSION = "0.1.0"
 PROTOCOL = b"BN1"
+KEY_LENGTH = 40  # of a CURVE key as text
 
 
 class Reply(NamedTuple):
@@ -56,6 +59,32 @@ def endpoint(address: Optional[str]) -> str:
     A bare path means a Unix socket."""
     address = address or os.environ.get("BITNETD_SOCKET") or _usual_place()
     return address if "://" in address else "ipc://" + address
+
+
+def use_keys(socket: Any, key: Optional[str], server_key: Optional[str]) -> None:
+    """Prepares a socket for a daemon that wants a key: `key` is the file of this client's secret
+    key (default $BITNETD_KEY), `server_key` the server's public key or a file with it (default
+    $BITNETD_SERVER_KEY). Without either the socket stays as it is."""
+    key = key or os.environ.get("BITNETD_KEY")
+    server_key = server_key or os.environ.get("BITNETD_SERVER_KEY")
+    if not key and not server_key:
+        return
+    if not key or not server_key:
+        raise ValueError("a daemon that wants keys needs both key and server_key")
+    secret = _key_in(key)
+    server = server_key if len(server_key) == KEY_LENGTH else _key_in(server_key)
+    socket.curve_secretkey = secret.encode("ascii")
+    socket.curve_publickey = zmq.curve_public(secret.encode("ascii"))
+    socket.curve_serverkey = server.encode("ascii")
+
+
+def _key_in(path: str) -> str:
+    """The one key in a file of keys and comments."""
+    with open(path, encoding="utf-8") as lines:
+        keys = [text for text in map(str.strip, lines) if len(text) == KEY_LENGTH and " " not in text]
+    if len(keys) != 1:
+        raise ValueError("%s: expected one key of %d characters" % (path, KEY_LENGTH))
+    return keys[0]
 
 
 def _usual_place() -> str:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "actors/supervisor.h"
 #include "base/log.h"
+#include "base/steady_wall_clock.h"
 #include "conf/directories.h"
 #include "conf/reload.h"
 #include "conf/watch.h"
@@ -45,8 +46,10 @@ int serve(const command_line& options, const std::shared_ptr<conf::configuration
           conf::watcher& watcher, const signals& signals) {
   const notifier systemd;
   const auto config = settings->current();
+  const auto time = std::make_shared<const steady_wall_clock>();
   front_options door_options;
   door_options.config = config;
+  door_options.time = time;
   door_options.version = BITNETD_VERSION;
   front door(std::move(door_options));
 
@@ -60,6 +63,7 @@ int serve(const command_line& options, const std::shared_ptr<conf::configuration
     loaded = load_interruptibly(signals, systemd, [&] {
       actors::supervisor_options parts;
       parts.settings = settings;
+      parts.time = time;
       parts.outbox = outbox;
       parts.door = outbox;
       parts.decode = decode_stored_body;

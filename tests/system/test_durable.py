@@ -75,7 +75,8 @@ class Durable(unittest.TestCase):
 
             thread = threading.Thread(target=read)
             thread.start()
-            until(lambda: len(deltas) >= 20 or failures, "20 deltas came")
+            # Where the job was faster than its reader, all of it came in a few.
+            until(lambda: len(deltas) >= 20 or not thread.is_alive(), "20 deltas came")
             daemon.kill()
             daemon.start()
             thread.join(120)
@@ -143,7 +144,7 @@ class Durable(unittest.TestCase):
         with Daemon(profile=NO_CACHE) as daemon:
             with daemon.client() as client, daemon.client("admin") as admin:
                 params = dict(LONG, max_tokens=1800)  # many and long: they must not end before the limit is looked at
-                job, *_ = [client.submit(prompt="Once", params=params).job for _ in range(12)]
+                job, *others = [client.submit(prompt="Once", params=params).job for _ in range(12)]
                 until(lambda: stored_tokens(client, job) >= 10, "it runs")
                 admin.drain(timeout_s=0)
                 self.assertEqual(client.ping()["state"], "draining")  # at once
@@ -153,7 +154,9 @@ class Durable(unittest.TestCase):
                 self.assertEqual(stored_tokens(client, job), before)
                 admin.undrain()
                 self.assertEqual(client.ping()["state"], "ready")
-                result = client.wait(job, timeout=120)
+                for other in others:
+                    client.cancel(other)
+                result = client.wait(job, timeout=400)
                 self.assertEqual(result.attempt, 1)
                 whole = client.complete("Once", params=params, cache={"no-store": True})
                 self.assertEqual(result.text, whole.text)

@@ -21,7 +21,6 @@ namespace bitnetd::actors {
 
 namespace {
 
-constexpr std::chrono::seconds request_timeout{30};
 constexpr std::chrono::milliseconds tick_interval{250};
 constexpr std::chrono::seconds health_patience{10};
 constexpr std::size_t max_restarts = 5; // of workers, within

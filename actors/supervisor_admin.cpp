@@ -16,8 +16,6 @@ namespace bitnetd::actors {
 
 namespace {
 
-constexpr std::chrono::seconds request_timeout{30};
-
 /// Names of the profiles/*.yaml beside the configuration file, sorted.
 std::vector<std::string> profiles_beside(const std::filesystem::path& file) {
   std::vector<std::string> out;

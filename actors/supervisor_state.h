@@ -10,6 +10,7 @@
 #include <caf/stateful_actor.hpp>
 #include <nlohmann/json_fwd.hpp>
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -18,6 +19,9 @@
 #include <vector>
 
 namespace bitnetd::actors {
+
+/// How long another actor may take to answer the supervisor.
+inline constexpr std::chrono::seconds request_timeout{30};
 
 /// What is made before any actor runs, so that a refusal reaches the one who starts the daemon.
 struct supervisor_parts {

@@ -131,7 +131,7 @@ TEST_CASE("a folder damaged anywhere is read or refused with one line, never any
   bitnetd::log::set_level("off");
   std::size_t refused = 0, read = 0;
   for (const auto& [name, bytes] : files)
-    for (int i = 0; i < 500; ++i) {
+    for (int i = 0; i < 150; ++i) {
       (void)scratch.file(name, damaged(bytes, random));
       try {
         const auto seen = inspect_container(scratch.path());
@@ -149,6 +149,6 @@ TEST_CASE("a folder damaged anywhere is read or refused with one line, never any
       (void)scratch.file(name, bytes);
     }
   bitnetd::log::set_level("info");
-  CHECK(refused > 1000);
-  CHECK(read > 50); // some changes mean nothing
+  CHECK(refused > 300);
+  CHECK(read > 15); // some changes mean nothing
 }

@@ -175,7 +175,7 @@ TEST_CASE("a damaged journal is kept, saved as far as it reads, and its losses a
   make_sound(sound.path());
   // BITNETD_DAMAGE_SEEDS: how many; the long run takes a thousand.
   const auto* wanted = std::getenv("BITNETD_DAMAGE_SEEDS");
-  const auto n = wanted != nullptr ? std::strtoul(wanted, nullptr, 10) : 40;
+  const auto n = wanted != nullptr ? std::strtoul(wanted, nullptr, 10) : 16;
   for (std::uint64_t seed = 1; seed <= n; ++seed)
     try_seed(seed, sound.path());
 }

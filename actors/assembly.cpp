@@ -2,6 +2,7 @@
 #include "actors/assembly.h"
 
 #include "actors/names.h"
+#include "base/fault.h"
 
 #include <algorithm>
 #include <utility>
@@ -71,7 +72,7 @@ std::optional<reply_delta> assembly::take_delta() {
   reply_delta out;
   out.job = job_.id;
   out.seq = seq_++;
-  out.offset = sent_bytes_;
+  out.offset = BITNETD_SEEDED_BUG("stale_offset") ? 0 : sent_bytes_;
   out.text = text_.substr(sent_bytes_, may_leave_ - sent_bytes_);
   out.n_tokens = static_cast<std::uint32_t>(tokens_.size() - sent_tokens_);
   sent_bytes_ = may_leave_;

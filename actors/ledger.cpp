@@ -3,6 +3,7 @@
 
 #include "actors/errors.h"
 #include "actors/guard.h"
+#include "base/fault.h"
 #include "base/log.h"
 
 #include <nlohmann/json.hpp>
@@ -59,6 +60,7 @@ void ledger_state::commit(ledger_actor::pointer self) {
   if (synced && n_facts > 0)
     with.counters->commit(
         n_facts, std::chrono::duration<double, std::milli>(with.time->mono() - began).count());
+  BITNETD_FAULT_POINT("ledger.committed");
   auto done = std::exchange(pending, {});
   for (auto& jobs : done.admitted) {
     accepted(self, jobs);
@@ -108,6 +110,7 @@ void ledger_state::running(ledger_actor::pointer self, const job_id& id) {
   const auto found = open.find(id);
   if (found == open.end())
     return;
+  BITNETD_FAULT_POINT("ledger.running");
   found->second.status.state = job_state::running;
   found->second.status.started_us = now_us();
   // Written at once, so that a job which ends the process is known to have been running. Not
@@ -123,6 +126,7 @@ void ledger_state::append(ledger_actor::pointer self, const output& piece) {
   const std::vector<std::uint32_t> tokens{piece.tokens.begin(), piece.tokens.end()};
   if (auto status = facts->append_output(piece.id, piece.first_token, tokens, piece.text); !status)
     log::error("job {}: its output could not be stored: {}", piece.id.text(), status.text());
+  BITNETD_FAULT_POINT("ledger.output");
   unsynced_tokens += tokens.size();
   pending.written.push_back(piece.id);
   schedule_commit(self);
@@ -189,6 +193,7 @@ void ledger_state::ended(ledger_actor::pointer self, job_end end) {
   const auto error = end.result && end.result->error ? end.result->error->message : std::string{};
   if (auto status = facts->finish(end.id, end.state, now_us(), document_of(end), error); !status)
     log::error("job {}: its end could not be journalled: {}", end.id.text(), status.text());
+  BITNETD_FAULT_POINT("ledger.end");
   pending.ended.push_back(std::move(end));
   pending.needs_sync = true;
   schedule_commit(self);
@@ -216,7 +221,10 @@ void ledger_state::forget(ledger_actor::pointer self, job_end end) {
   if (tells_items)
     end.out.what = reply_document{"result", document};
   if (end.has_reply)
-    self->send(others->outbox, std::move(end.out));
+    self->send(others->outbox, end.out);
+  if (end.has_reply && BITNETD_SEEDED_BUG("double_publish"))
+    self->send(others->outbox, end.out);
+  BITNETD_FAULT_POINT("ledger.told");
   if (entry.status.parent)
     if (const auto parent = open.find(*entry.status.parent); parent != open.end())
       ++(end.state == job_state::done ? parent->second.status.children_done

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "actors/errors.h"
 #include "actors/ledger.h"
+#include "base/fault.h"
 #include "base/log.h"
 
 #include <utility>
@@ -246,6 +247,7 @@ void ledger_state::admit(ledger_actor::pointer self, std::vector<job> jobs) {
   }
   if (auto full = no_room_for_jobs())
     return refuse(self, first, std::move(*full));
+  BITNETD_FAULT_POINT("ledger.admit");
   if (auto status = record(jobs); !status) {
     log::error("job {} could not be journalled: {}", first.id.text(), status.text());
     // What of a batch was recorded before the failure ends in the same commit.
@@ -286,6 +288,7 @@ void ledger_state::accepted(ledger_actor::pointer self, const std::vector<job>& 
   }
   out.what = said;
   self->send(others->outbox, std::move(out));
+  BITNETD_FAULT_POINT("ledger.accepted");
 }
 
 void ledger_state::start(ledger_actor::pointer self, std::vector<job> jobs) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "actors/errors.h"
 #include "actors/ledger.h"
+#include "base/fault.h"
 
 #include <nlohmann/json.hpp>
 
@@ -64,7 +65,7 @@ job_status ledger_state::known(const store::job_record& row) const {
 
 std::optional<job_status> ledger_state::find(const query& who, const job_id& id) const {
   const auto mine = [&who](const std::string& principal) {
-    return who.admin || principal == who.principal;
+    return who.admin || principal == who.principal || BITNETD_SEEDED_BUG("wrong_principal");
   };
   if (const auto found = open.find(id); found != open.end())
     return mine(found->second.status.principal) ? std::optional{found->second.status}
@@ -240,6 +241,7 @@ void ledger_state::cancel_one(ledger_actor::pointer self, const job_id& id) {
   if (entry == nullptr)
     return;
   entry->cancel_asked = true;
+  BITNETD_FAULT_POINT("ledger.cancel");
   if (entry->durable)
     (void)backlog.remove(order_of(entry->status));
   if (on_disk_only)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "actors/single_flight.h"
 
+#include "base/fault.h"
+
 #include <algorithm>
 
 namespace bitnetd::actors {
@@ -16,6 +18,7 @@ void single_flight::lead(flight_key key, const job_id& id) {
 }
 
 void single_flight::follow(const flight_key& key, job waiting) {
+  BITNETD_FAULT_POINT("cache.follow");
   by_follower_.insert_or_assign(waiting.id, key);
   flights_.at(key).followers.push_back(std::move(waiting));
 }
@@ -27,6 +30,8 @@ std::deque<job> single_flight::land(const job_id& leader) {
   auto landed = flights_.extract(key.mapped());
   for (const auto& follower : landed.mapped().followers)
     by_follower_.erase(follower.id);
+  if (!landed.mapped().followers.empty() && BITNETD_SEEDED_BUG("lost_follower"))
+    landed.mapped().followers.pop_back();
   return std::move(landed.mapped().followers);
 }
 

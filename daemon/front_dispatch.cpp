@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "base/fault.h"
 #include "daemon/front_loop.h"
 
 #include <caf/send.hpp>
@@ -196,6 +197,7 @@ void front_loop::on_submit(const origin& from, wire::submit&& what, std::string_
   open.cancel_if_gone = request->cancel_on_disconnect;
   open.durable = request->durable;
   peers_.opened({from.reply_to.socket, from.reply_to.peer}, from.reply_to.tag, std::move(open));
+  BITNETD_FAULT_POINT("front.submit");
   caf::anon_send(actors_->analyzer, actors::submit_atom_v, std::move(request));
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/front_loop.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 
 #include <caf/send.hpp>
@@ -141,7 +142,10 @@ void front_loop::handle(actors::event&& event) {
 
 void front_loop::handle(actors::peers_ptr&& peers) { actors_ = std::move(peers); }
 
-void front_loop::handle(conf::config_ptr&& config) { apply(config); }
+void front_loop::handle(conf::config_ptr&& config) {
+  BITNETD_FAULT_POINT("front.configure");
+  apply(config);
+}
 
 void front_loop::handle(stop_front&&) { stopping_ = true; }
 
@@ -169,6 +173,7 @@ sent front_loop::try_send(const outbound& reply) {
 }
 
 void front_loop::deliver(outbound&& reply) {
+  BITNETD_FAULT_POINT("front.reply");
   const peer_key peer{reply.to.socket, reply.to.peer};
   const auto outcome = peers_.has_pending(peer) ? sent::full : try_send(reply);
   // Before the reply moves, and before a drop looks at what the peer has open.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "base/fault.h"
 #include "store/jobs_impl.h"
 #include "store/records.h"
 
@@ -119,10 +120,13 @@ status jobs_batch::pending::commit(durability how) {
   after.bytes = static_cast<std::uint64_t>(total_bytes);
   rows.put(*db.rows, jobs::sys, jobs::totals_key, encode_totals(jobs::totals_key, after));
 
-  if (auto written = db.rows->write(rows, how == durability::synced); !written) {
+  BITNETD_FAULT_POINT("store.before_write");
+  const bool sync = how == durability::synced && !BITNETD_SEEDED_BUG("ack_before_sync");
+  if (auto written = db.rows->write(rows, sync); !written) {
     rows.back(); // commit can be tried again
     return written;
   }
+  BITNETD_FAULT_POINT("store.after_write");
   {
     const std::lock_guard lock(db.totals_mutex);
     db.totals = after;

@@ -4,11 +4,12 @@
 The history is a list of events as client.py writes them:
     invoke {op, kind, body} · message {op, kind, body} · unknown {op} · fail {op}
 each with `client`, `principal` and a monotonic stamp `t`. `final` has, for every accepted durable job, what `result`
-answered to an administrator after all faults were over: (kind, body). An operation that is unknown may have happened or not; one that
+answered to an administrator after all faults were over: (kind, body); `rows` what `status` did. An operation that is unknown may have happened or not; one that
 failed has not. Each rule below is sound: what it reports cannot come from a correct daemon.
 """
 import collections
 
+PATIENCE = 5.0  # seconds that a step, or a machine with too much to do, may take beyond a deadline
 TERMINAL = ("done", "failed", "cancelled", "expired", "dead")
 
 
@@ -67,16 +68,17 @@ def text_of(body):
 
 
 class Checker:
-    def __init__(self, events, final):
+    def __init__(self, events, final, rows):
         self.ops = operations(events)
-        self.final = final
+        self.final, self.rows = final, rows
         self.accepted = accepted_durable(events)
         self.owner = {}
         self.problems = []
 
     def run(self):
         for rule in (self.every_accepted_job_ends_once, self.every_ask_has_one_end, self.streams_are_whole,
-                     self.one_key_one_job, self.nobody_sees_anothers, self.the_end_stays_the_end):
+                     self.one_key_one_job, self.nobody_sees_anothers, self.the_end_stays_the_end,
+                     self.deadlines_hold):
             rule()
         return self.problems
 
@@ -172,9 +174,20 @@ class Checker:
                 self.blame("changed end", "%s answered %s" % (job, sorted(map(str, words))))
 
 
-def check(events, final):
+    def deadlines_hold(self):
+        for job, row in self.rows.items():
+            if "deadline_us" not in row or "ended_us" not in row:
+                continue
+            late = (row["ended_us"] - row["deadline_us"]) / 1e6
+            if row["state"] == "done" and late > PATIENCE:
+                self.blame("deadline", "%s is done %.1f s after its deadline" % (job, late))
+            if row["state"] == "expired" and late < 0:
+                self.blame("deadline", "%s expired %.1f s before its deadline" % (job, -late))
+
+
+def check(events, final, rows=None):
     """The problems of a history, empty for a clean one."""
-    return Checker(events, final).run()
+    return Checker(events, final, rows or {}).run()
 
 
 def check_quota(messages, most):

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: MIT
 """One client process of the fault harness: random operations over raw BN1, every one of them logged.
 
-    client.py ENDPOINT NAME PRINCIPAL SEED LOG JOBS
+    client.py ENDPOINT NAME PRINCIPAL SEED LOG JOBS PATIENCE
 
 LOG gets one JSON object per line: what was invoked, and every message that came, with a monotonic stamp that is comparable
-between processes. JOBS is a folder where clients leave their job ids, so that others can try to get at them. Ends when its
-standard input does.
+between processes. JOBS is a folder where clients leave their job ids, so that others can try to get at them. PATIENCE:
+seconds after which a job counts as lost while the daemon answers pings. Ends when its standard input does.
 """
 import json
 import os
@@ -17,18 +17,17 @@ import time
 
 import zmq
 
-PATIENCE = 3.0  # seconds without a message until an operation counts as unknown
-LONG = 60.0     # the same while the daemon answers pings: the job is just slow
+SILENCE = 3.0  # seconds without a message until the daemon is asked whether it lives
 PROMPTS = ["What is a daemon?", "Once upon a time", "A ternary weight is", "Count with me:", "The answer"]
 ENDS = ("result", "error", "ok", "status", "list", "pong", "welcome")
 
 
 class Process:
-    def __init__(self, endpoint, name, principal, seed, log, jobs):
+    def __init__(self, endpoint, name, principal, seed, log, jobs, patience):
         self.endpoint, self.name, self.principal = endpoint, name, principal
         self.draw = random.Random(seed)
         self.log = open(log, "a", encoding="utf-8", buffering=1)
-        self.jobs_folder = jobs
+        self.jobs_folder, self.patience = jobs, patience
         self.number = 0
         self.mine, self.retries = [], []
         self.socket, self.epoch = None, None
@@ -70,9 +69,9 @@ class Process:
                     if message[1] == "delta" and message[2]["seq"] % 8 == 7:
                         self.socket.send_multipart([b"BN1", b"credit", b"c", json.dumps(
                             {"job": message[2]["job"], "n": 8}).encode()])
-            elif time.monotonic() - heard > PATIENCE and not self.alive():
+            elif time.monotonic() - heard > SILENCE and not self.alive():
                 break
-            if time.monotonic() - began > LONG:
+            if time.monotonic() - began > self.patience:
                 break
         if end is None:
             self.note(event="unknown", op=op)
@@ -182,5 +181,5 @@ class Process:
 
 
 if __name__ == "__main__":
-    endpoint, name, principal, seed, log, jobs = sys.argv[1:]
-    Process(endpoint, name, principal, int(seed), log, jobs).run()
+    endpoint, name, principal, seed, log, jobs, patience = sys.argv[1:]
+    Process(endpoint, name, principal, int(seed), log, jobs, float(patience)).run()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A daemon, its clients as processes, and what they lived through together."""
+"""A daemon built with fault points, its clients as processes, and what they lived through together."""
 import glob
 import json
 import os
@@ -17,6 +17,7 @@ from disk import Disk  # noqa: E402
 from harness import BUILD, Daemon  # noqa: E402
 from raw import Peer  # noqa: E402
 
+FAULTY = os.path.join(BUILD, "tests/fault/bitnetd-faults")
 SHIM = os.path.join(BUILD, "tests/fault/libfaultshim.so")
 SOCKETS = """\
 sockets:
@@ -32,8 +33,9 @@ QUIET_TIMEOUT = 60
 class House(Daemon):
     """One life of a store: daemons come and go, the history goes on."""
 
-    def __init__(self, seed, shim=False):
-        super().__init__(profile="cache: {mode: exact}\n", extra=SOCKETS, start=False)
+    def __init__(self, seed, shim=False, patience=QUIET_TIMEOUT, extra=""):
+        super().__init__(profile="cache: {mode: exact}\n", extra=SOCKETS + extra, start=False)
+        self.patience = patience  # after which a job counts as stuck
         self.draw = random.Random(seed)
         for name in ("history", "jobs"):
             os.mkdir(self.path(name))
@@ -41,9 +43,12 @@ class House(Daemon):
         self.disk = Disk(SHIM, self.path("state"), self.path("disk")) if shim else None
         self.recoveries = []
 
-    def start(self):
+    def command(self, *options):
+        return [FAULTY, *super().command(*options)[1:]]
+
+    def start(self, **environment):
         """Starts a daemon and waits until it is ready; notes how long that took. False: it ended by itself."""
-        self.environment = self.disk.environment() if self.disk else {}
+        self.environment = {**(self.disk.environment() if self.disk else {}), **environment}
         began = time.monotonic()
         self.spawn()
         while time.monotonic() - began < READY_TIMEOUT:
@@ -67,7 +72,7 @@ class House(Daemon):
             self.n_clients += 1
             self.clients.append(subprocess.Popen(
                 [sys.executable, os.path.join(HERE, "client.py"), "ipc://" + self.path("run", socket + ".sock"), name,
-                 principal, str(self.draw.randrange(1 << 40)), self.path("history", name), self.path("jobs")],
+                 principal, str(self.draw.randrange(1 << 40)), self.path("history", name), self.path("jobs"), str(self.patience)],
                 stdin=subprocess.PIPE))
 
     def dismiss_clients(self):
@@ -75,7 +80,7 @@ class House(Daemon):
         for client in self.clients:
             client.stdin.close()
         for client in self.clients:
-            if client.wait(120) != 0:
+            if client.wait(300) != 0:
                 raise AssertionError("a client ended with %d" % client.returncode)
         self.clients = []
 
@@ -88,7 +93,7 @@ class House(Daemon):
 
     def quiet(self):
         """Waits until no job is open; those that still are."""
-        end = time.monotonic() + QUIET_TIMEOUT
+        end = time.monotonic() + self.patience
         with Peer(self.socket("admin")) as admin:
             while True:
                 _, _, body = admin.request("list", {"state": ["accepted", "queued", "scheduled", "running"]})
@@ -99,13 +104,16 @@ class House(Daemon):
     def verdict(self):
         """Everything that is wrong: stuck jobs, and what the checker finds. The daemon runs, the clients are gone."""
         stuck = self.quiet()
-        problems = ["stuck: %s has not ended %d s after the last client went" % (job, QUIET_TIMEOUT) for job in stuck]
-        events, final = self.history(), {}
+        problems = ["stuck: %s has not ended %d s after the last client went" % (job, self.patience) for job in stuck]
+        events, final, rows = self.history(), {}, {}
         with Peer(self.socket("admin")) as admin:
             for job in accepted_durable(events):
                 kind, _, body = admin.request("result", {"job": job})
                 final[job] = kind, body
-        return problems + check(events, final)
+                kind, _, body = admin.request("status", {"job": job})
+                if kind == "status":
+                    rows[job] = body["jobs"][0]
+        return problems + check(events, final, rows)
 
     def kill(self):
         if self.process.poll() is None:

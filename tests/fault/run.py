@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Runs faults against the daemon and prints what the checker found.
 
-    run.py kills N | power N | damage N | full N | eio N | clock N | all [SCALE]
+    run.py kills N | points N | power N | damage N | full N | eio N | clock N | poison N | quota N
+    run.py bugs [NAME…] | all [SCALE]
 
-Each prints one JSON line; exit status 0 when nothing was found. The seeds are fixed: the same
+Each prints one JSON line; exit status 0 when nothing was found (of `bugs`: when every bug was). The seeds are fixed: the same
 command does the same, as far as processes do.
 """
 import collections
@@ -14,10 +15,18 @@ import shutil
 import sys
 import time
 
+from checker import check_quota
 from disk import damage
 from house import House, counted  # it knows the way to the next two
 from harness import until
 from raw import Peer
+
+POINTS = ("front.submit", "ledger.admit", "store.before_write", "store.after_write", "ledger.committed",
+          "ledger.accepted", "ledger.running", "ledger.output", "ledger.end", "ledger.told", "ledger.cancel",
+          "front.reply", "front.configure", "cache.follow")
+# A bug and the rule that is there for it.
+BUGS = {"ack_before_sync": "lost job", "lost_follower": "stuck", "double_publish": "two ends",
+        "stale_offset": "broken stream", "wrong_principal": "wrong principal"}
 
 
 class Report:
@@ -65,6 +74,29 @@ def kills(n, clients=6, per_store=10):
             live(house, 0.5)
             house.dismiss_clients()
             report.add(house, house.verdict(), kills=rounds)
+    return report.tell()
+
+
+def points(n, names=POINTS, clients=6):
+    """SIGKILL at named places, each n times."""
+    report = Report("kill -9 at named points")
+    for name in names:
+        for i in range(n):
+            with House("%s %d" % (name, i)) as house:
+                house.start(BITNETD_FAULT="%s:%d" % (name, house.draw.randrange(1, 12)))
+                house.admit_clients(clients)
+                end = time.monotonic() + 60
+                while house.process.poll() is None and time.monotonic() < end:
+                    live(house, 0.5)
+                    # What a new configuration passes through is passed at last, too.
+                    house.write_profile("cache: {mode: exact}\nbatch: {max_sequences: %d}\n" % house.draw.randrange(2, 17))
+                reached = house.process.poll() is not None
+                house.kill()
+                house.start()
+                live(house, 0.5)
+                house.dismiss_clients()
+                report.add(house, house.verdict(), **{"at " + name: int(reached)})
+    report.problems += ["%s was never reached" % name for name in names if report.counts["at " + name] == 0]
     return report.tell()
 
 
@@ -199,18 +231,102 @@ def clock(n):
     return report.tell()
 
 
+def poison(n):
+    """A job that takes the daemon down whenever it runs is tried twice and then left alone; others finish."""
+    report = Report("poison job")
+    deadly = {"BITNETD_FAULT": "ledger.output:1"}
+    for i in range(n):
+        with House("poison %d" % i) as house:
+            body = {"prompt": "poison %d" % i, "params": {"ignore_eos": True}, "key": "poison"}
+            house.start(**deadly)
+            with Peer(house.socket("front")) as peer:
+                peer.send("submit", body)  # whether the answer arrives before the end is open
+                until(lambda: house.process.poll() is not None, "the job takes the daemon down")
+            house.start(**deadly)
+            until(lambda: house.process.poll() is not None, "the job takes the daemon down again")
+            report.problems += [] if house.start(**deadly) else ["the daemon does not start a third time"]
+            with Peer(house.socket("front")) as peer:
+                job = peer.request("submit", body)[2].get("job")
+                state = peer.request("result", {"job": job})[2].get("state")
+            report.problems += [] if state == "dead" else ["after two crashes the job is %s" % state]
+            house.kill()
+            house.start()
+            with Peer(house.socket("front")) as peer:
+                kind, _, body = peer.request("submit", {"prompt": "harmless", "mode": "sync"}, timeout=60)
+            report.problems += [] if kind == "result" else ["another job got %s" % body]
+            report.add(house, house.verdict(), poisons=1)
+    return report.tell()
+
+
+def quota(n, most=4, asked=60):
+    """One connection asks for far more than its principal may have open."""
+    report = Report("quota")
+    bound = "principals: [{name: anna, open_jobs: %d}]\n" % most
+    for i in range(n):
+        with House("quota %d" % i, extra=bound) as house:
+            house.start()
+            messages, ended = [], 0
+            with Peer(house.socket("front")) as peer:
+                for j in range(asked):
+                    peer.send("submit", {"prompt": "quota %d" % j, "mode": "stream", "params": {"max_tokens": 16}}, tag=str(j))
+                while ended < asked:
+                    kind, _, body = peer.receive(timeout=60)
+                    messages.append((kind, body))
+                    ended += kind in ("result", "error")
+            busy = sum(body.get("name") == "E_BUSY" for _, body in messages)
+            problems = check_quota(messages, most)
+            report.problems += problems + ([] if busy else ["nothing was refused"])
+            report.add(house, house.verdict(), asked=asked, refused=busy)
+    return report.tell()
+
+
+def found(bug, rounds=10):
+    """What the checker says of a daemon with this bug, after as many rounds as it takes."""
+    loses_power = bug == "ack_before_sync"
+    problems = []
+    with House(bug, shim=loses_power, patience=20) as house:
+        house.start(BITNETD_BUG=bug)
+        for _ in range(rounds):
+            house.admit_clients(6)
+            live(house, 2)
+            if loses_power:
+                house.kill()
+                house.disk.lose_power(house.draw)
+                house.start(BITNETD_BUG=bug)
+            house.dismiss_clients()
+            problems = house.verdict()
+            if any(p.startswith(BUGS[bug]) for p in problems):
+                break
+    return problems
+
+
+def bugs(names=tuple(BUGS)):
+    """Each seeded bug is found, by the rule that is there for it."""
+    report = Report("seeded bugs")
+    for bug in names:
+        kinds = collections.Counter(p.split(":")[0] for p in found(bug))
+        report.counts[bug + " -> " + (", ".join(sorted(kinds)) or "nothing")] += 1
+        if BUGS[bug] not in kinds:
+            report.problems.append("%s was not found" % bug)
+    return report.tell()
+
+
 def everything(scale=1.0):
     def times(n):
         return max(1, round(n * scale))
-    runs = [lambda: kills(times(500)), lambda: power(times(300)), lambda: damaged(times(1000)),
-            lambda: full(times(20)), lambda: eio(times(50)), lambda: clock(times(50))]
+    runs = [lambda: kills(times(500)), lambda: points(times(10)), lambda: power(times(300)), lambda: damaged(times(1000)),
+            lambda: full(times(20)), lambda: eio(times(50)), lambda: clock(times(50)), lambda: poison(times(20)),
+            lambda: quota(times(20)), bugs]
     return all([run() for run in runs])
 
 
 if __name__ == "__main__":
     name, *rest = sys.argv[1:] or ["all"]
-    runs = {"kills": kills, "power": power, "damage": damaged, "full": full, "eio": eio, "clock": clock}
-    if name == "all":
+    runs = {"kills": kills, "points": points, "power": power, "damage": damaged, "full": full, "eio": eio, "clock": clock,
+            "poison": poison, "quota": quota}
+    if name == "bugs":
+        good = bugs(tuple(rest) or tuple(BUGS))
+    elif name == "all":
         good = everything(float(rest[0]) if rest else 1.0)
     else:
         good = runs[name](int(rest[0]))

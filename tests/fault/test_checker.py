@@ -70,6 +70,15 @@ class Check(unittest.TestCase):
         self.assertEqual(self.changed(8, text="other"), {"changed end"})
         self.assertEqual(self.found(GOOD, {JOB: ("result", {"state": "expired"})}), {"changed end"})
 
+    def test_deadlines_are_compared_with_ends(self):
+        def found(state, late_us):
+            rows = {JOB: {"state": state, "deadline_us": 10**15, "ended_us": 10**15 + late_us}}
+            return {p.split(":")[0] for p in check(events(*GOOD), FINAL, rows)}
+        self.assertEqual(found("done", 1_000_000), set())
+        self.assertEqual(found("done", 9_000_000), {"deadline"})
+        self.assertEqual(found("expired", 10), set())
+        self.assertEqual(found("expired", -10), {"deadline"})
+
     def test_a_quota_is_counted_in_the_order_of_replies(self):
         accepted = [("accepted", {"job": str(i)}) for i in range(3)]
         ended = [("result", {"job": "0"})]

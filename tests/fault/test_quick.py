@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The short version of the long run (run.py)."""
+"""The short version of the long run (run.py): some of every kind of fault."""
 import unittest
 
 import run
@@ -12,6 +12,24 @@ class Quick(unittest.TestCase):
 
     def test_power_lost(self):
         self.assertTrue(run.power(3))
+
+    def test_kill_at_named_points(self):
+        self.assertTrue(run.points(1, ("store.before_write", "store.after_write", "ledger.accepted")))
+
+    def test_clock_jumps(self):
+        self.assertTrue(run.clock(1))
+
+    def test_disk_full(self):
+        self.assertTrue(run.full(2))
+
+    def test_sync_fails(self):
+        self.assertTrue(run.eio(1))
+
+    def test_poison(self):
+        self.assertTrue(run.poison(1))
+
+    def test_quota(self):
+        self.assertTrue(run.quota(1))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,10 @@ class Peer:
         encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self.ask(b"BN1", kind.encode(), b"r", encoded, timeout=timeout)
 
+    def send(self, kind, body, tag="r"):
+        """A request whose replies are received later."""
+        self.socket.send_multipart([b"BN1", kind.encode(), tag.encode(), json.dumps(body).encode()])
+
     def receive(self, timeout=120):
         if not self.socket.poll(timeout * 1000):
             raise AssertionError("no answer in %g s" % timeout)

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+#include "base/fault.h"
+
+#include <atomic>
+#include <charconv>
+#include <csignal>
+#include <cstdlib>
+#include <string_view>
+#include <unistd.h>
+
+namespace bitnetd::fault {
+
+namespace {
+
+struct order {
+  std::string_view name;
+  int countdown = 0;
+};
+
+order read_order() {
+  const char* const text = std::getenv("BITNETD_FAULT");
+  if (text == nullptr)
+    return {};
+  const std::string_view all = text;
+  const auto colon = all.rfind(':');
+  order out{all.substr(0, colon), 1};
+  if (colon != std::string_view::npos)
+    std::from_chars(all.data() + colon + 1, all.data() + all.size(), out.countdown);
+  return out;
+}
+
+} // namespace
+
+void point(const char* name) {
+  static const order given = read_order();
+  static std::atomic<int> left{given.countdown};
+  if (given.name == name && --left == 0) {
+    ::kill(::getpid(), SIGKILL);
+    for (;;) // the signal is on its way
+      ::pause();
+  }
+}
+
+bool bug(const char* name) noexcept {
+  static const char* const given = std::getenv("BITNETD_BUG");
+  return given != nullptr && std::string_view{given} == name;
+}
+
+} // namespace bitnetd::fault

@@ -8,11 +8,15 @@ import zmq
 
 
 class Peer:
-    """A DEALER that sends whatever it is given."""
+    """A DEALER that sends whatever it is given. `keys`: the own secret key and the server's public one."""
 
-    def __init__(self, address, identity=None):
+    def __init__(self, address, identity=None, keys=None):
         self.socket = zmq.Context.instance().socket(zmq.DEALER)
         self.socket.setsockopt(zmq.LINGER, 0)
+        if keys is not None:
+            secret, server = (key.encode() for key in keys)
+            self.socket.curve_secretkey, self.socket.curve_publickey = secret, zmq.curve_public(secret)
+            self.socket.curve_serverkey = server
         if identity is not None:
             self.socket.setsockopt(zmq.ROUTING_ID, identity)
         self.socket.connect(address)

@@ -2,25 +2,13 @@
 # SPDX-License-Identifier: MIT
 """Clients with keys over TCP: who they are, what they may, and what happens when a key is taken back."""
 import os
-import random
 import socket
 import subprocess
 import unittest
 
 from harness import CTL, Client, Daemon, until
+from keyed import Keyed, free_port
 from raw import Peer
-
-
-def free_port():
-    """Below those that the kernel gives to connections, so that it stays free until the daemon has it."""
-    for port in random.sample(range(20_000, 32_000), 100):
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-    raise RuntimeError("no free port")
 
 
 SOCKETS = """\
@@ -43,23 +31,14 @@ class Identity(unittest.TestCase):
         cls.daemon = Daemon(start=False)
         cls.port, cls.open = free_port(), free_port()
         cls.daemon.write_config(extra=SOCKETS.format(port=cls.port, open=cls.open))
-        cls.keys("gen", cls.daemon.path("server.key"))
+        cls.keyed = Keyed(cls.daemon)
         for name in ("alice", "bob", "ann", "amy", "chief"):
-            cls.keys("gen", cls.daemon.path(name))
-            cls.keys("add", name, cls.daemon.path(name + ".pub"))
+            cls.keyed.add(name)
         cls.daemon.start()
 
     @classmethod
     def tearDownClass(cls):
         cls.daemon.close()
-
-    @classmethod
-    def keys(cls, command, *arguments, check=True):
-        options = [] if command == "gen" else ["--config", cls.daemon.config]
-        done = subprocess.run([CTL, "keys", command, *arguments, *options], capture_output=True, text=True, timeout=20)
-        if check and done.returncode != 0:
-            raise RuntimeError(done.stderr)
-        return done
 
     def as_(self, name, **options):
         address = "tcp://127.0.0.1:%d" % self.port
@@ -110,22 +89,22 @@ class Identity(unittest.TestCase):
             self.assertEqual((caught.exception.name, caught.exception.limit), ("E_TOO_BIG", 2))
 
     def test_keys_come_and_go_while_the_daemon_runs(self):
-        self.keys("gen", self.daemon.path("eve"))
+        self.keyed.run("gen", self.daemon.path("eve"))
         with self.as_("eve", timeout=1.5, heartbeat=0.5) as eve:
             with self.assertRaises(Exception):
                 eve.ping()
-        self.keys("add", "eve", self.daemon.path("eve.pub"))
+        self.keyed.run("add", "eve", self.daemon.path("eve.pub"))
         until(lambda: "clients.eve" in self.daemon.log_text(), "the key is known")
         with self.as_("eve") as eve:
             self.assertEqual(eve.hello().principal, "eve")
-            self.assertEqual(self.keys("add", "mallory", self.daemon.path("eve.pub"), check=False).returncode, 3)
-            self.assertIn("eve", self.keys("ls").stdout)
-            self.keys("revoke", "eve")
+            self.assertEqual(self.keyed.run("add", "mallory", self.daemon.path("eve.pub"), check=False).returncode, 3)
+            self.assertIn("eve", self.keyed.run("ls").stdout)
+            self.keyed.run("revoke", "eve")
             with self.assertRaises(Exception) as caught:  # the connection stands, and is refused
                 until(lambda: not eve.ping(), "the key is taken back")
             self.assertEqual(caught.exception.name, "E_AUTH")
-        self.assertNotIn("eve", self.keys("ls").stdout)
-        self.assertEqual(self.keys("revoke", "eve", check=False).returncode, 3)
+        self.assertNotIn("eve", self.keyed.run("ls").stdout)
+        self.assertEqual(self.keyed.run("revoke", "eve", check=False).returncode, 3)
 
     def test_bitnetctl_speaks_with_keys(self):
         command = [CTL, "--socket", "tcp://127.0.0.1:%d" % self.port, "--server-key", self.daemon.path("server.key.pub")]

@@ -101,53 +101,84 @@ bool is_falcon_punctuation(const text_char& c) {
           also.find(static_cast<char>(c.value)) != std::string_view::npos);
 }
 
-/// Falcon's last stage: every three ASCII digits in a row, from the left, become a piece.
-void cut_digits(std::string_view piece, std::vector<std::string_view>& out) {
-  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  std::size_t from = 0;
-  for (std::size_t at = 0; at + 3 <= piece.size();) {
-    if (!is_digit(piece[at]) || !is_digit(piece[at + 1]) || !is_digit(piece[at + 2])) {
-      ++at;
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/// Whether the letter of a byte in the byte alphabet is a number: 0-9, and ²³¹¼½¾ for themselves.
+bool has_number_letter(char c) {
+  constexpr std::string_view also = "\xB2\xB3\xB9\xBC\xBD\xBE";
+  return is_digit(c) || also.find(c) != std::string_view::npos;
+}
+
+/// The last stage: every `group` ASCII digits in a row, from the left, become a piece.
+void cut_groups(std::string_view piece, unsigned group, std::vector<std::string_view>& out) {
+  std::size_t from = 0, digits = 0;
+  for (std::size_t at = 0; at < piece.size() && group > 0; ++at) {
+    digits = is_digit(piece[at]) ? digits + 1 : 0;
+    if (digits < group)
       continue;
-    }
-    if (at > from)
-      out.push_back(piece.substr(from, at - from));
-    out.push_back(piece.substr(at, 3));
-    from = at += 3;
+    const auto begin = at + 1 - group;
+    if (begin > from)
+      out.push_back(piece.substr(from, begin - from));
+    out.push_back(piece.substr(begin, group));
+    from = at + 1;
+    digits = 0;
   }
   if (from < piece.size())
     out.push_back(piece.substr(from));
 }
 
-std::vector<std::string_view> split_falcon(std::string_view text) {
+void cut_digits(std::string_view piece, const split_rules& rules,
+                std::vector<std::string_view>& out) {
+  if (rules.after == split_rules::digits::as_they_are) {
+    cut_groups(piece, rules.group, out);
+    return;
+  }
+  for (std::size_t at = 0; at < piece.size();) {
+    auto end = at + 1;
+    const bool number = has_number_letter(piece[at]);
+    if (!number || rules.after == split_rules::digits::runs_apart)
+      while (end < piece.size() && has_number_letter(piece[end]) == number)
+        ++end;
+    cut_groups(piece.substr(at, end - at), rules.group, out);
+    at = end;
+  }
+}
+
+std::size_t piece_end(std::string_view text, std::size_t at, split_rules::pattern words) {
+  switch (words) {
+  case split_rules::pattern::llama3:
+    return llama3_piece(text, at, 3);
+  case split_rules::pattern::qwen2:
+    return llama3_piece(text, at, 1);
+  default:
+    return gpt2_piece(text, at);
+  }
+}
+
+/// The pieces of a stretch whose end is the end of the text, as far as \s+(?!\S) can see.
+void split_stretch(std::string_view stretch, const split_rules& rules,
+                   std::vector<std::string_view>& out) {
+  for (std::size_t at = 0; at < stretch.size();) {
+    const auto end = piece_end(stretch, at, rules.words);
+    cut_digits(stretch.substr(at, end - at), rules, out);
+    at = end;
+  }
+}
+
+} // namespace
+
+std::vector<std::string_view> split_words(std::string_view text, const split_rules& rules) {
   std::vector<std::string_view> out;
+  if (!rules.punctuation_first) {
+    split_stretch(text, rules, out);
+    return out;
+  }
   const auto plain = [](const text_char& c) { return !is_falcon_punctuation(c); };
   for (std::size_t at = 0; at < text.size();) {
     auto end = skip(text, at, is_falcon_punctuation);
     if (end == at)
       end = skip(text, at, plain);
-    const auto stretch = text.substr(at, end - at); // \s+(?!\S) sees the end of a stretch as an end
-    for (std::size_t i = 0; i < stretch.size();) {
-      const auto next = gpt2_piece(stretch, i);
-      cut_digits(stretch.substr(i, next - i), out);
-      i = next;
-    }
-    at = end;
-  }
-  return out;
-}
-
-} // namespace
-
-std::vector<std::string_view> split_words(std::string_view text, split_rules rules) {
-  if (rules == split_rules::falcon)
-    return split_falcon(text);
-  std::vector<std::string_view> out;
-  for (std::size_t at = 0; at < text.size();) {
-    const auto end = rules == split_rules::gpt2     ? gpt2_piece(text, at)
-                     : rules == split_rules::llama3 ? llama3_piece(text, at, 3)
-                                                    : llama3_piece(text, at, 1);
-    out.push_back(text.substr(at, end - at));
+    split_stretch(text.substr(at, end - at), rules, out);
     at = end;
   }
   return out;

@@ -2,6 +2,7 @@
 #include "engine/tokenizer.h"
 
 #include "engine/tokenizer_index.h"
+#include "engine/unicode_compose.h"
 
 #include <stdexcept>
 
@@ -53,8 +54,11 @@ void tokenizer::encode_untrusted(std::string_view text, std::vector<token_id>& o
   for (std::size_t at = 0; at < text.size();) {
     const auto found = index_->user_defined.find(text, at);
     const auto end = found.size != 0 ? found.begin : text.size();
-    if (end > at)
-      encode_plain(text.substr(at, end - at), out);
+    const auto between = text.substr(at, end - at);
+    if (end > at && index_->composes)
+      encode_plain(compose_nfc(between), out);
+    else if (end > at)
+      encode_plain(between, out);
     if (found.size != 0)
       out.push_back(found.token);
     at = end + found.size;

@@ -18,7 +18,14 @@ struct family {
   bool whole_words_first, add_bos;
 };
 
-/// Falcon 3 was published under two readings; this is the one that its Hugging Face tokenizer has.
+/// Falcon's rules with another last step, or with the step `Digits` of its tokenizer.json between.
+constexpr split_rules falcon_with(split_rules::digits after, unsigned group) {
+  return {split_rules::pattern::gpt2, true, after, group};
+}
+using digits = split_rules::digits;
+
+/// Falcon 3 was published under two readings; a GGUF file gets the one that llama.cpp derived from
+/// its Hugging Face tokenizer, a folder what its tokenizer.json says.
 constexpr family families[] = {
     {"llama-bpe", "llama-bpe", split_rules::llama3, true, true},
     {"llama3", "llama-bpe", split_rules::llama3, true, true},
@@ -28,6 +35,11 @@ constexpr family families[] = {
     {"gpt-2", "gpt-2", split_rules::gpt2, false, false},
     {"olmo", "olmo", split_rules::gpt2, false, false},
     {"falcon", "falcon", split_rules::falcon, false, false},
+    {"falcon_e", "falcon_e", falcon_with(digits::as_they_are, 1), false, false},
+    // Names of ours, for what folders spell out.
+    {"falcon-runs", "falcon-runs", falcon_with(digits::runs_apart, 3), false, false},
+    {"falcon_e-runs", "falcon_e-runs", falcon_with(digits::runs_apart, 1), false, false},
+    {"falcon-digits", "falcon-digits", falcon_with(digits::each_apart, 0), false, false},
 };
 
 std::string known_names() {

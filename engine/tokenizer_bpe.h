@@ -32,7 +32,7 @@ private:
   void learn_merges(const tokenizer_spec& spec);
   void encode_word(std::string_view word, merger& work, std::vector<token_id>& out) const;
 
-  split_rules rules_ = split_rules::gpt2;
+  split_rules rules_;
   bool whole_words_first_ = false; ///< a word that is a token is not merged ("ignore merges")
   std::string bytes_;              ///< of all tokens, one after the other
   std::vector<std::size_t> ends_;  ///< where each token's bytes end

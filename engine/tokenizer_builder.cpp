@@ -122,6 +122,7 @@ void tokenizer_builder::add_index() {
     log::warn("{}: tokenizer.ggml.tokens: {} tokens repeat the text of an earlier one, which is "
               "the one that is used",
               spec_.origin, repeated);
+  index->composes = spec_.composes;
   // Of equal texts the first has the index, so the pairs are unique already.
   index->control = special_texts{std::move(control)};
   index->user_defined = special_texts{std::move(user_defined)};
@@ -181,6 +182,8 @@ void tokenizer_builder::measure_pieces() {
   for (std::size_t i = 0; i < words_->size(); ++i)
     words_->longest_piece_ =
         std::max(words_->longest_piece_, words_->piece(static_cast<token_id>(i), true).size());
+  if (spec_.composes)
+    words_->longest_piece_ *= 3; // a text may be three times as long as what it is composed to
 }
 
 } // namespace bitnetd::engine

@@ -26,6 +26,7 @@ struct tokenizer_spec {
   std::optional<std::uint64_t> bos, eos, eot, unknown;
   std::span<const std::int64_t> stops; ///< further tokens that end a generation
   std::optional<bool> add_bos, add_eos, add_space_prefix, ignore_merges;
+  bool composes = false; ///< texts are normalized to NFC first
 };
 
 /// Checks a specification and builds the tokenizer. Harmless oddities (a merge of unknown tokens, a

@@ -42,6 +42,7 @@ struct tokenizer::index {
   std::unordered_map<std::string_view, token_id> ids; ///< of equal texts the first
   special_texts control;      ///< control and unknown tokens: only trusted text may spell them
   special_texts user_defined; ///< found in any text
+  bool composes = false;      ///< what lies between is normalized to NFC first
 };
 
 } // namespace bitnetd::engine

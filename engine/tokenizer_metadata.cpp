@@ -33,7 +33,8 @@ std::shared_ptr<const tokenizer> tokenizer::from_metadata(const model_source& fi
   spec.add_bos = file.get_bool(key("add_bos_token"));
   spec.add_eos = file.get_bool(key("add_eos_token"));
   spec.add_space_prefix = file.get_bool(key("add_space_prefix"));
-  // Two keys of ours, which Hugging Face folders are translated to.
+  // Three keys of ours, which Hugging Face folders are translated to.
+  spec.composes = file.get_string(key("normalizer")) == "NFC";
   spec.ignore_merges = file.get_bool(key("ignore_merges"));
   const auto stops = file.get_integers(key("stop_token_ids"));
   spec.stops = stops;

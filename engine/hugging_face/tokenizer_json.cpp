@@ -13,16 +13,37 @@ using nlohmann::json;
 
 namespace {
 
-/// The split patterns that are matched by hand, as tokenizer.json spells them, and GGUF's names.
+/// The split patterns that are matched by hand, as tokenizer.json spells them.
 struct known_pattern {
-  std::string_view text, pre;
+  std::string_view text, name;
 };
 constexpr known_pattern patterns[] = {
     {R"x((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)x",
-     "llama-bpe"},
+     "llama3"},
     {R"x((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)x",
      "qwen2"},
-    {R"x('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)x", "gpt-2"},
+    {R"x('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)x", "gpt2"},
+    {"[0-9][0-9][0-9]", "threes"},
+    {"[0-9]", "ones"},
+};
+
+/// What the steps of a pre-tokenizer come to, in their order, and GGUF's name for it (or ours).
+/// "bytes" is ByteLevel without its own pattern, "words" with it.
+struct known_steps {
+  std::string_view steps, pre;
+};
+constexpr known_steps pipelines[] = {
+    {"llama3 bytes", "llama-bpe"},
+    {"qwen2 bytes", "qwen2"},
+    {"gpt2 bytes", "gpt-2"},
+    {"words", "gpt-2"},
+    {"punctuation words threes", "falcon"},
+    {"punctuation words ones", "falcon_e"},
+    {"punctuation words runs threes", "falcon-runs"},
+    {"punctuation words runs ones", "falcon_e-runs"},
+    {"punctuation words digits", "falcon-digits"},
+    {"punctuation words digits ones", "falcon-digits"},
+    {"punctuation words digits threes", "falcon-digits"},
 };
 
 /// One step of a normalizer, pre-tokenizer or post-processor: a sequence of one or of several.
@@ -196,37 +217,35 @@ private:
       out_.add_space_prefix = false;
   }
 
-  /// Split patterns, and ByteLevel, whose own pattern is GPT-2's.
+  /// The steps by name, which together must be one of the known ways to cut.
   void read_split_rules() {
-    for (const auto& step : steps_of(file_, "pre_tokenizer", "pretokenizers")) {
-      const auto type = type_of(step);
-      std::string found;
-      if (type == "ByteLevel") {
-        if (step.value("add_prefix_space", false))
-          refuse_step("pre_tokenizer", step);
-        if (step.value("use_regex", true))
-          found = "gpt-2";
-      } else if (type == "Split") {
-        found = pattern_name(step);
-      } else {
-        refuse_step("pre_tokenizer", step);
-      }
-      if (!found.empty() && !out_.pre.empty())
-        refuse_step("pre_tokenizer", step); // two patterns one after the other
-      if (!found.empty())
-        out_.pre = found;
-    }
-    if (out_.pre.empty())
+    const auto steps = steps_of(file_, "pre_tokenizer", "pretokenizers");
+    if (steps.empty())
       file_.refuse("pre_tokenizer", "does not say how texts are split into words");
+    std::string names;
+    for (const auto& step : steps)
+      names.append(names.empty() ? "" : " ").append(step_name(step));
+    const auto* known = std::find_if(std::begin(pipelines), std::end(pipelines),
+                                     [&](const known_steps& one) { return one.steps == names; });
+    if (known == std::end(pipelines))
+      refuse_step("pre_tokenizer", *file_.find("pre_tokenizer"));
+    out_.pre = known->pre;
   }
 
-  [[nodiscard]] std::string pattern_name(const json& step) const {
-    const auto pattern = step.value("pattern", json::object());
-    const bool usual = step.value("behavior", json{}) == "Isolated" && !step.value("invert", false);
-    if (usual && pattern.is_object() && pattern.contains("Regex"))
+  [[nodiscard]] std::string_view step_name(const json& step) const {
+    const auto type = type_of(step);
+    if (type == "ByteLevel" && !step.value("add_prefix_space", false))
+      return step.value("use_regex", true) ? "words" : "bytes";
+    if (type == "Punctuation" && step.value("behavior", json{}) == "Contiguous")
+      return "punctuation";
+    if (type == "Digits")
+      return step.value("individual_digits", false) ? "digits" : "runs";
+    const auto pattern = step.is_object() ? step.value("pattern", json::object()) : json{};
+    if (type == "Split" && step.value("behavior", json{}) == "Isolated" &&
+        !step.value("invert", false) && pattern.is_object() && pattern.contains("Regex"))
       for (const auto& known : patterns)
         if (pattern["Regex"] == known.text)
-          return std::string{known.pre};
+          return known.name;
     refuse_step("pre_tokenizer", step);
   }
 

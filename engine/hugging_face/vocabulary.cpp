@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "engine/hugging_face/vocabulary.h"
 
-#include "base/log.h"
 #include "engine/hugging_face/sentencepiece.h"
 #include "engine/hugging_face/tokenizer_json.h"
 #include "engine/printable.h"
@@ -195,15 +194,12 @@ read_vocabulary(const fs::path& folder, const json_object& config, std::uint64_t
   words.kinds.resize(n_rows, kind_unused);
   if (words.model == "llama")
     words.scores.resize(n_rows, -1000.0f);
-  if (words.composes)
-    log::warn("{}: the tokenizer composes characters (NFC) before it splits texts; that is left "
-              "to the caller: decomposed characters give other ids",
-              folder.string());
-
   entry_list out;
   out.put("model", gguf_value{words.model});
   if (!words.pre.empty())
     out.put("pre", gguf_value{words.pre});
+  if (words.composes)
+    out.put("normalizer", gguf_value{std::string{"NFC"}});
   out.put("tokens", gguf_value{std::move(words.tokens)});
   out.put("token_type", gguf_value{std::move(words.kinds)});
   if (words.model == "llama")

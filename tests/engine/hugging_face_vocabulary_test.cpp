@@ -210,6 +210,48 @@ TEST_CASE("what would change token ids is refused, not ignored",
   CHECK_THAT(small.refusal(), Contains("the embedding only 50 rows"));
 }
 
+TEST_CASE("the ways in which published tokenizer.json files cut texts are known",
+          "[engine][hugging_face][tokenizer]") {
+  const json punctuation = {{"type", "Punctuation"}, {"behavior", "Contiguous"}};
+  const auto digits = [](bool each) {
+    return json{{"type", "Digits"}, {"individual_digits", each}};
+  };
+  const auto name = [](const json& steps) {
+    auto folder = byte_level_folder();
+    folder.file["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", steps}};
+    const auto refusal = folder.refusal();
+    return refusal == "accepted" ? std::string{folder.words()->name()} : refusal;
+  };
+  CHECK(name(json::array({byte_level(true)})) == "gpt-2");
+  CHECK(name({split(llama3_pattern), byte_level(false)}) == "llama-bpe");
+  CHECK(name({punctuation, byte_level(true), split("[0-9][0-9][0-9]")}) == "falcon");
+  CHECK(name({punctuation, byte_level(true), split("[0-9]")}) == "falcon_e");
+  CHECK(name({punctuation, byte_level(true), digits(false), split("[0-9][0-9][0-9]")}) ==
+        "falcon-runs");
+  CHECK(name({punctuation, byte_level(true), digits(true)}) == "falcon-digits");
+  // In another order the same steps mean something else.
+  CHECK_THAT(name({byte_level(true), punctuation, split("[0-9]")}), Contains("not supported"));
+  CHECK_THAT(name({byte_level(false), split(llama3_pattern)}), Contains("not supported"));
+  CHECK_THAT(name(json::array({split(llama3_pattern)})), Contains("not supported"));
+}
+
+TEST_CASE("a folder whose tokenizer composes characters does so before it splits",
+          "[engine][hugging_face][tokenizer]") {
+  auto folder = byte_level_folder();
+  folder.file["model"]["vocab"]["\xC3\x83\xC2\xA9"] = 103; // é by the letters of its bytes
+  folder.file["model"]["vocab"]["\xC3\x83"] = 104;
+  folder.file["model"]["vocab"]["\xC2\xA9"] = 105;
+  folder.file["model"]["merges"].push_back("\xC3\x83 \xC2\xA9");
+  folder.file["normalizer"] = {{"type", "NFC"}};
+  const std::string decomposed = "e\xCC\x81", composed = "\xC3\xA9";
+  CHECK(folder.words()->encode(decomposed, false, false) == std::vector<token_id>{103});
+  CHECK(folder.words()->encode(composed, false, false) == std::vector<token_id>{103});
+  CHECK(folder.words()->encode(decomposed + "<tool>" + decomposed, false, false) ==
+        std::vector<token_id>{103, 102, 103});
+  folder.file["normalizer"] = nullptr;
+  CHECK(folder.words()->encode(decomposed, false, false).front() == 'e' - 33);
+}
+
 TEST_CASE("the published vocabulary gives the same ids from tokenizer.json as from GGUF",
           "[engine][hugging_face][tokenizer]") {
   const auto root = fixtures();
@@ -265,32 +307,31 @@ TEST_CASE("the same SentencePiece vocabulary as tokenizer.json gives the same id
           "[engine][hugging_face][tokenizer]") {
   vocabulary_folder folder;
   folder.n_rows = 12;
-  folder.file = {
-      {"model",
-       {{"type", "BPE"},
-        {"byte_fallback", true},
-        {"unk_token", "<unk>"},
-        {"vocab",
-         {{"<unk>", 0},
-          {"<s>", 1},
-          {"</s>", 2},
-          {"<0xC3>", 3},
-          {"<0xA9>", 4},
-          {mark + "a", 5},
-          {"ab", 6},
-          {mark, 7},
-          {"a", 8},
-          {"b", 9}}},
-        {"merges", {mark + " a", "a b"}}}},
-      {"added_tokens",
-       {{{"id", 0}, {"content", "<unk>"}, {"special", true}},
-        {{"id", 1}, {"content", "<s>"}, {"special", true}},
-        {{"id", 2}, {"content", "</s>"}, {"special", true}}}},
-      {"normalizer",
-       {{"type", "Sequence"},
-        {"normalizers",
-         {{{"type", "Prepend"}, {"prepend", mark}},
-          {{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", mark}}}}}}};
+  folder.file = {{"model",
+                  {{"type", "BPE"},
+                   {"byte_fallback", true},
+                   {"unk_token", "<unk>"},
+                   {"vocab",
+                    {{"<unk>", 0},
+                     {"<s>", 1},
+                     {"</s>", 2},
+                     {"<0xC3>", 3},
+                     {"<0xA9>", 4},
+                     {mark + "a", 5},
+                     {"ab", 6},
+                     {mark, 7},
+                     {"a", 8},
+                     {"b", 9}}},
+                   {"merges", {mark + " a", "a b"}}}},
+                 {"added_tokens",
+                  {{{"id", 0}, {"content", "<unk>"}, {"special", true}},
+                   {{"id", 1}, {"content", "<s>"}, {"special", true}},
+                   {{"id", 2}, {"content", "</s>"}, {"special", true}}}},
+                 {"normalizer",
+                  {{"type", "Sequence"},
+                   {"normalizers",
+                    {{{"type", "Prepend"}, {"prepend", mark}},
+                     {{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", mark}}}}}}};
   const auto words = folder.words();
   CHECK(words->encode("ab b", false, false) == std::vector<token_id>{5, 9, 7, 9});
   CHECK(words->encode("\xC3\xA9", false, false) == std::vector<token_id>{7, 3, 4});

@@ -42,6 +42,20 @@ TEST_CASE("Falcon cuts punctuation first and digits in threes last", "[engine][p
   CHECK(cut("x  =y\xE2\x82\xAC") == words{"x", "  ", "=", "y", "\xE2\x82\xAC"});
 }
 
+TEST_CASE("what Falcon does with digits is one of several ways", "[engine][pretokenizer]") {
+  const auto cut = [](std::string_view text, split_rules::digits after, unsigned group) {
+    return split_words(text, {split_rules::pattern::gpt2, true, after, group});
+  };
+  using digits = split_rules::digits;
+  CHECK(cut("in 1234", digits::as_they_are, 1) == words{"in", " ", "1", "2", "3", "4"});
+  CHECK(cut("in 12", digits::as_they_are, 3) == words{"in", " 12"});
+  CHECK(cut("in 12", digits::runs_apart, 3) == words{"in", " ", "12"});
+  CHECK(cut("in 1234", digits::runs_apart, 3) == words{"in", " ", "123", "4"});
+  CHECK(cut("in 12", digits::each_apart, 0) == words{"in", " ", "1", "2"});
+  // The step Digits sees bytes by their letters: the second byte of this one looks like ².
+  CHECK(cut("\xC3\xB2", digits::runs_apart, 3) == words{"\xC3", "\xB2"});
+}
+
 TEST_CASE("a byte that is not UTF-8 is a piece of its own", "[engine][pretokenizer]") {
   for (const auto rules :
        {split_rules::llama3, split_rules::qwen2, split_rules::gpt2, split_rules::falcon}) {

@@ -24,6 +24,7 @@ struct small_vocabulary {
   std::optional<std::vector<std::string>> merges;
   std::optional<std::uint64_t> bos, eos, eot, unknown;
   std::optional<bool> add_bos, add_eos, add_space_prefix;
+  bool composes = false;
 
   void add(std::string text, std::int64_t kind, float score = 0) {
     tokens.push_back(std::move(text));
@@ -35,7 +36,7 @@ struct small_vocabulary {
     engine::tokenizer_spec spec{
         "small.gguf", architecture, model, pre,     tokens, scores,  kinds,   std::nullopt,
         bos,          eos,          eot,   unknown, {},     add_bos, add_eos, add_space_prefix,
-        std::nullopt};
+        std::nullopt, composes};
     if (merges)
       spec.merges = *merges;
     return engine::tokenizer_builder{spec}.build();

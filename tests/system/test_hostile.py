@@ -11,6 +11,7 @@ import unittest
 
 import zmq
 
+import folder_model
 from harness import CHAT, SOURCE, Daemon, until
 from raw import Peer, connect, ended_by_peer, shake_hands
 
@@ -309,6 +310,31 @@ class BadModels(unittest.TestCase):
                 self.start_with(daemon, path)
                 daemon.process.wait(60)
                 self.check_refusal(daemon, path)
+
+    def test_broken_folders_end_the_start_with_one_line(self):
+        with Daemon(start=False) as daemon:
+            for number, (what, files) in enumerate(folder_model.bad()):
+                path = folder_model.write(daemon.path("%02d %s" % (number, what)), files)
+                self.start_with(daemon, json.dumps(path))
+                daemon.process.wait(60)
+                self.check_refusal(daemon, path)
+
+    def test_a_folder_that_breaks_while_it_serves_goes_on_as_it_was_loaded(self):
+        with Daemon(start=False) as daemon:
+            path = folder_model.write(daemon.path("small"), folder_model.good())
+            daemon.write_config(models=["{name: small, path: %s}" % path])
+            daemon.start()
+            with daemon.client() as c:
+                def answer():
+                    return c.complete("caf\u0065\u0301 1234", model="small", params={"max_tokens": 12}, cache=ANEW).text
+                before = answer()
+                # What was read is not looked at again; read anew, it is refused, and the others stay.
+                folder_model.write(path, {"model.safetensors": b"gone", "config.json": b"{}", "tokenizer.json": b"["})
+                self.assertEqual(answer(), before)
+                daemon.write_config(models=["{name: small, path: %s}" % path, "{name: again, path: %s}" % path])
+                until(lambda: "models stay as they are" in daemon.log_text(), "the refusal", 60)
+                self.assertEqual(answer(), before)
+                self.assertTrue(c.chat(QUESTION, cache=ANEW).text)
 
     def test_flipped_bits_are_refused_or_served_but_never_a_crash(self):
         draw = random.Random(11)

@@ -8,18 +8,27 @@
 #include <algorithm>
 #include <cassert>
 #include <functional>
+#include <numeric>
 #include <utility>
 
 namespace bitnetd::engine {
 
 namespace {
 
-/// Tokens whose integer sums wait on the stack to be scaled; the weights of a chunk are still in
-/// the second-level cache when the next block of tokens comes.
-constexpr std::size_t token_block = 64;
+/// Tokens that are multiplied together: their activations fit the second-level cache (885 kB in the
+/// widest layer of a 2B model), and their integer sums wait on the stack to be scaled.
+constexpr std::size_t token_block = 128;
 /// Most rows of one chunk, whole panels: its sums fit the stack, and a 2B model's smallest matrix
 /// (640 rows) still gives several threads something to do.
 constexpr std::size_t chunk_rows = 64;
+
+/// Adds the sums of one block of columns to those before it; the first block begins them.
+void add_part(const float* part, std::size_t n_tokens, std::size_t n_rows, bool first, float* out,
+              std::size_t stride) {
+  for (std::size_t t = 0; t < n_tokens; ++t)
+    for (std::size_t r = 0; r < n_rows; ++r)
+      out[t * stride + r] = part[t * ternary_panel_rows + r] + (first ? 0 : out[t * stride + r]);
+}
 
 } // namespace
 
@@ -31,6 +40,7 @@ void linear_input::assign(std::span<const float> rows, std::size_t n_rows, std::
   cols_ = cols;
   mode_ = mode;
   quantized_ = restored_ = false;
+  summed_block_ = 0;
 }
 
 std::size_t linear_input::code_stride() const noexcept { return padded_columns(cols_); }
@@ -69,6 +79,23 @@ const float* linear_input::values(const compute_context& on) {
   return values_.data();
 }
 
+void linear_input::sum_blocks(std::size_t block_cols, const compute_context& on) {
+  if (summed_block_ == block_cols)
+    return;
+  quantize(on);
+  const auto n_blocks = (cols_ + block_cols - 1) / block_cols;
+  block_sums_.resize(std::max(block_sums_.size(), n_blocks * n_rows_));
+  for_ranges(on.node, n_rows_, cols_, [&](std::size_t from, std::size_t to) {
+    for (auto n = from; n < to; ++n)
+      for (std::size_t b = 0; b < n_blocks; ++b) {
+        const auto* first = codes_.data() + n * code_stride() + b * block_cols;
+        const auto* last = first + std::min(block_cols, cols_ - b * block_cols);
+        block_sums_[b * n_rows_ + n] = std::accumulate(first, last, std::int32_t{0});
+      }
+  });
+  summed_block_ = block_cols;
+}
+
 linear linear::ternary(std::size_t rows, std::size_t cols, node_memory packed,
                        std::span<const float> row_scales, std::uint64_t zero_weights) {
   assert(packed.size() == packed_bytes(rows, cols));
@@ -83,6 +110,18 @@ linear linear::ternary(std::size_t rows, std::size_t cols, node_memory packed,
     l.row_scales_.assign(row_scales.begin(), row_scales.end());
   else
     l.row_scales_.assign(rows, row_scales.front());
+  return l;
+}
+
+linear linear::ternary_blocks(std::size_t rows, std::size_t cols, std::size_t block_cols,
+                              node_memory packed, std::vector<float> scales,
+                              std::uint64_t zero_weights) {
+  assert(block_cols > 0 && block_cols % ternary_column_block == 0);
+  const float one_for_now[] = {1.0f};
+  auto l = ternary(rows, cols, std::move(packed), one_for_now, zero_weights);
+  l.block_cols_ = block_cols;
+  assert(scales.size() == l.n_blocks() * rows);
+  l.row_scales_ = std::move(scales);
   return l;
 }
 
@@ -125,6 +164,8 @@ void linear::apply(linear_input& in, std::span<float> out, const compute_context
   assert(integers || !is_rounded());
   if (integers)
     in.quantize(on);
+  if (integers && block_cols_ != 0)
+    in.sum_blocks(block_cols_, on);
   const float* values = integers ? nullptr : in.values(on);
 
   // One thread reads about 10 bytes per nanosecond, or does 100 products (far less in floats): the
@@ -132,11 +173,23 @@ void linear::apply(linear_input& in, std::span<float> out, const compute_context
   const auto row_bytes = weights_.size() / rows_;
   const auto products = cols_ * in.n_rows() / (integers ? 100 : 10);
   const auto row_cost = std::max(row_bytes / 10, products);
-  for_blocks(on.node, rows_, chunk_rows, row_cost, [&](std::size_t from, std::size_t to) {
-    if (integers)
-      apply_part(in, from, to, out.data() + from, rows_, on.kernels);
-    else
+  if (!integers) {
+    for_blocks(on.node, rows_, chunk_rows, row_cost, [&](std::size_t from, std::size_t to) {
       multiply_floats(values, in.n_rows(), from, to, out.data(), on.kernels);
+    });
+    return;
+  }
+  // Chunk after chunk of rows for one block of tokens, whose activations then stay in the
+  // second-level cache; weights are little beside them.
+  const auto n_chunks = (rows_ + chunk_rows - 1) / chunk_rows;
+  const auto n_token_blocks = (in.n_rows() + token_block - 1) / token_block;
+  const auto cost = rows_ * row_cost / (n_chunks * n_token_blocks);
+  for_blocks(on.node, n_chunks * n_token_blocks, 1, cost, [&](std::size_t first, std::size_t last) {
+    for (auto i = first; i < last; ++i) {
+      const auto row = i % n_chunks * chunk_rows, token = i / n_chunks * token_block;
+      apply_tokens(in, token, std::min(token_block, in.n_rows() - token), row,
+                   std::min(rows_, row + chunk_rows), out.data() + row, rows_, on.kernels);
+    }
   });
 }
 
@@ -147,24 +200,82 @@ std::size_t linear::bytes_of_panel() const noexcept {
 void linear::apply_part(const linear_input& in, std::size_t from, std::size_t to, float* out,
                         std::size_t stride, const kernel_table& kernels) const {
   assert(!is_dense() && from % ternary_panel_rows == 0);
+  for (std::size_t n = 0; n < in.n_rows(); n += token_block)
+    for (auto row = from; row < to; row += chunk_rows)
+      apply_tokens(in, n, std::min(token_block, in.n_rows() - n), row,
+                   std::min(to, row + chunk_rows), out + (row - from), stride, kernels);
+}
+
+void linear::apply_tokens(const linear_input& in, std::size_t first, std::size_t n_tokens,
+                          std::size_t row, std::size_t to, float* out, std::size_t stride,
+                          const kernel_table& kernels) const {
+  if (block_cols_ != 0) {
+    apply_blocks(in, first, n_tokens, row, to, out, stride, kernels);
+    return;
+  }
   alignas(64) std::int32_t sums[token_block * chunk_rows];
   auto* const gemm = form_ == form::ternary ? kernels.ternary_gemm
                      : form_ == form::int4  ? kernels.int4_gemm
                                             : kernels.int8_gemm;
   const auto* panels = reinterpret_cast<const std::uint8_t*>(weights_.data());
-  for (auto row = from; row < to; row += chunk_rows)
-    for (std::size_t n = 0; n < in.n_rows(); n += token_block) {
-      const auto n_rows = std::min(chunk_rows, to - row);
-      const auto n_tokens = std::min(token_block, in.n_rows() - n);
-      gemm(panels + row / ternary_panel_rows * bytes_of_panel(), n_rows, cols_,
-           in.codes() + n * in.code_stride(), in.code_stride(), in.sums() + n, n_tokens, sums,
-           chunk_rows);
-      if (form_ == form::int4) // codes stand for odd numbers
-        for (std::size_t t = 0; t < n_tokens; ++t)
-          for (std::size_t r = 0; r < n_rows; ++r)
-            sums[t * chunk_rows + r] = 2 * sums[t * chunk_rows + r] + in.sums()[n + t];
-      kernels.rescale(sums, chunk_rows, n_tokens, n_rows, row_scales_.data() + row, in.scales() + n,
-                      out + n * stride + (row - from), stride);
+  const auto n_rows = to - row;
+  gemm(panels + row / ternary_panel_rows * bytes_of_panel(), n_rows, cols_,
+       in.codes() + first * in.code_stride(), in.code_stride(), in.sums() + first, n_tokens, sums,
+       chunk_rows);
+  if (form_ == form::int4) // codes stand for odd numbers
+    for (std::size_t t = 0; t < n_tokens; ++t)
+      for (std::size_t r = 0; r < n_rows; ++r)
+        sums[t * chunk_rows + r] = 2 * sums[t * chunk_rows + r] + in.sums()[first + t];
+  kernels.rescale(sums, chunk_rows, n_tokens, n_rows, row_scales_.data() + row, in.scales() + first,
+                  out + first * stride, stride);
+}
+
+std::size_t linear::n_blocks() const noexcept {
+  return block_cols_ == 0 ? 1 : (cols_ + block_cols_ - 1) / block_cols_;
+}
+
+/// One panel at a time: a block of its columns is then one piece of memory.
+void linear::apply_blocks(const linear_input& in, std::size_t first, std::size_t n_tokens,
+                          std::size_t from, std::size_t to, float* out, std::size_t stride,
+                          const kernel_table& kernels) const {
+  alignas(64) std::int32_t sums[token_block * ternary_panel_rows];
+  alignas(64) float part[token_block * ternary_panel_rows];
+  for (auto row = from; row < to; row += ternary_panel_rows) {
+    const auto n_rows = std::min(ternary_panel_rows, to - row);
+    const auto* panel = reinterpret_cast<const std::uint8_t*>(weights_.data()) +
+                        row / ternary_panel_rows * bytes_of_panel();
+    for (std::size_t b = 0; b < n_blocks(); ++b) {
+      const auto column = b * block_cols_;
+      kernels.ternary_gemm(panel + column / ternary_line_columns * ternary_line_bytes, n_rows,
+                           std::min(block_cols_, cols_ - column),
+                           in.codes() + first * in.code_stride() + column, in.code_stride(),
+                           in.block_sums(b) + first, n_tokens, sums, ternary_panel_rows);
+      kernels.rescale(sums, ternary_panel_rows, n_tokens, n_rows,
+                      row_scales_.data() + b * rows_ + row, in.scales() + first, part,
+                      ternary_panel_rows);
+      add_part(part, n_tokens, n_rows, b == 0, out + first * stride + (row - from), stride);
+    }
+  }
+}
+
+/// The same with float activations.
+void linear::multiply_blocks(const float* values, std::size_t n_tokens, std::size_t from,
+                             std::size_t to, float* out, const kernel_table& kernels) const {
+  alignas(64) float part[token_block * ternary_panel_rows];
+  for (auto row = from; row < to; row += ternary_panel_rows)
+    for (std::size_t n = 0; n < n_tokens; n += token_block) {
+      const auto n_rows = std::min(ternary_panel_rows, to - row);
+      const auto n_now = std::min(token_block, n_tokens - n);
+      const auto* panel = reinterpret_cast<const std::uint8_t*>(weights_.data()) +
+                          row / ternary_panel_rows * bytes_of_panel();
+      for (std::size_t b = 0; b < n_blocks(); ++b) {
+        const auto first = b * block_cols_;
+        kernels.ternary_gemm_f32(panel + first / ternary_line_columns * ternary_line_bytes, n_rows,
+                                 std::min(block_cols_, cols_ - first), values + n * cols_ + first,
+                                 cols_, n_now, row_scales_.data() + b * rows_ + row, part,
+                                 ternary_panel_rows);
+        add_part(part, n_now, n_rows, b == 0, out + n * rows_ + row, rows_);
+      }
     }
 }
 
@@ -186,6 +297,10 @@ void linear::apply_rows(std::span<const std::uint32_t> rows, const float* x, flo
 void linear::multiply_floats(const float* values, std::size_t n_tokens, std::size_t from,
                              std::size_t to, float* out, const kernel_table& kernels) const {
   const auto n = to - from;
+  if (block_cols_ != 0) {
+    multiply_blocks(values, n_tokens, from, to, out, kernels);
+    return;
+  }
   switch (form_) {
   case form::ternary:
     kernels.ternary_gemm_f32(reinterpret_cast<const std::uint8_t*>(weights_.data()) +
@@ -213,9 +328,9 @@ void linear::decode_row(std::size_t row, std::span<float> out) const {
   case form::ternary: {
     std::vector<std::int8_t> codes(cols_);
     unpack_ternary_row({weights_.data(), weights_.size()}, cols_, row, codes);
-    std::ranges::transform(codes, out.begin(), [scale = row_scales_[row]](std::int8_t t) {
-      return static_cast<float>(t) * scale;
-    });
+    const auto block = block_cols_ == 0 ? cols_ : block_cols_;
+    for (std::size_t c = 0; c < cols_; ++c)
+      out[c] = static_cast<float>(codes[c]) * row_scales_[c / block * rows_ + row];
     break;
   }
   case form::f32:
@@ -239,7 +354,7 @@ void linear::add_cost(std::size_t n, operation_cost& cost) const noexcept {
   if (is_ternary()) {
     cost.additions += products;
     cost.zero_additions += zero_weights_ * n;
-    cost.multiplications += std::uint64_t{rows_} * n; // by the scales
+    cost.multiplications += std::uint64_t{rows_} * n * n_blocks(); // by the scales
   } else if (is_rounded()) {
     cost.integer_multiplications += products;
     cost.multiplications += std::uint64_t{rows_} * n; // by the scales

@@ -46,21 +46,28 @@ public:
   /// The floats that a dense layer multiplies, [n_rows, cols]: the rows themselves, or q / s under
   /// `absmax`.
   [[nodiscard]] const float* values(const compute_context& on);
+  /// Sums of the int8 values of every row in blocks of `block_cols` columns, for layers with a
+  /// scale per block: [n_blocks, n_rows]. Quantizes first.
+  void sum_blocks(std::size_t block_cols, const compute_context& on);
+  [[nodiscard]] const std::int32_t* block_sums(std::size_t block) const noexcept {
+    return block_sums_.data() + block * n_rows_;
+  }
 
 private:
   std::span<const float> rows_;
   std::size_t n_rows_ = 0, cols_ = 0;
   activation_quantization mode_ = activation_quantization::none;
   bool quantized_ = false, restored_ = false;
+  std::size_t summed_block_ = 0; ///< columns of the blocks in block_sums_; 0: not summed
   std::vector<std::int8_t> codes_;
   std::vector<float> scales_, values_;
-  std::vector<std::int32_t> sums_;
+  std::vector<std::int32_t> sums_, block_sums_;
 };
 
 /// One weight matrix [rows, cols] in the form in which it is multiplied: ternary (packed, with one
-/// scale per row), dense (f32 or f16, row-major) or, for heads, rounded to 4 or 8 bits (packed,
-/// with one scale per row). Immutable; movable, not copyable; any number of threads may apply it at
-/// once.
+/// scale per row, or one per row and block of columns), dense (f32 or f16, row-major) or, for
+/// heads, rounded to 4 or 8 bits (packed, with one scale per row). Immutable; movable, not
+/// copyable; any number of threads may apply it at once.
 ///
 ///   ternary, absmax   y[n][r] = (sum_c t[r][c] * q[n][c]) * row_scale[r] / s[n]      exact int32
 ///   ternary, none     y[n][r] = (sum_c t[r][c] * x[n][c]) * row_scale[r]
@@ -79,6 +86,12 @@ public:
   /// [rows], or one element for all rows; `zero_weights` as pack_ternary counted them.
   static linear ternary(std::size_t rows, std::size_t cols, node_memory packed,
                         std::span<const float> row_scales, std::uint64_t zero_weights);
+  /// The same with a scale for every `block_cols` columns of a row, a multiple of 128: products are
+  /// summed per block, rescaled and added in the order of the blocks.
+  /// Shapes   scales [n_blocks, rows].
+  static linear ternary_blocks(std::size_t rows, std::size_t cols, std::size_t block_cols,
+                               node_memory packed, std::vector<float> scales,
+                               std::uint64_t zero_weights);
   /// `values` holds [rows, cols] floats, row-major.
   static linear dense_f32(std::size_t rows, std::size_t cols, node_memory values);
   /// `values` holds [rows, cols] IEEE halves, row-major.
@@ -124,6 +137,15 @@ public:
 private:
   enum class form { ternary, f32, f16, int4, int8 };
   [[nodiscard]] std::size_t bytes_of_panel() const noexcept;
+  [[nodiscard]] std::size_t n_blocks() const noexcept;
+  void apply_tokens(const linear_input& in, std::size_t first, std::size_t n_tokens,
+                    std::size_t row, std::size_t to, float* out, std::size_t stride,
+                    const kernel_table& kernels) const;
+  void apply_blocks(const linear_input& in, std::size_t first, std::size_t n_tokens,
+                    std::size_t from, std::size_t to, float* out, std::size_t stride,
+                    const kernel_table& kernels) const;
+  void multiply_blocks(const float* values, std::size_t n_tokens, std::size_t from, std::size_t to,
+                       float* out, const kernel_table& kernels) const;
   void multiply_floats(const float* values, std::size_t n_tokens, std::size_t from, std::size_t to,
                        float* out, const kernel_table& kernels) const;
 
@@ -131,7 +153,8 @@ private:
   std::size_t rows_ = 0, cols_ = 0;
   std::uint64_t zero_weights_ = 0;
   node_memory weights_;
-  std::vector<float> row_scales_; ///< of integer forms: [rows]
+  std::size_t block_cols_ = 0;    ///< columns that share a scale; 0: all
+  std::vector<float> row_scales_; ///< of integer forms: [rows], or [n_blocks, rows]
 };
 
 } // namespace bitnetd::engine

@@ -25,6 +25,13 @@ struct ternary_rows {
   std::vector<float> row_scales;  ///< [rows]
 };
 
+/// The same with one factor per row and block of columns.
+struct ternary_blocks {
+  std::size_t block_cols;
+  std::vector<std::int8_t> codes;  ///< [rows, cols]
+  std::vector<float> block_scales; ///< [n_blocks, rows]
+};
+
 /// Reads every tensor once and puts it, repacked, into the weights of each node.
 class weights_loader {
 public:
@@ -80,6 +87,8 @@ private:
       put_norm(tensor, bytes);
     else if (auto rows = ternary_form(tensor, bytes))
       put_ternary(tensor, *std::move(rows));
+    else if (auto blocks = ternary_by_blocks(tensor, bytes))
+      put_ternary(tensor, *std::move(blocks));
     else
       put_dense(tensor, std::move(raw));
   }
@@ -112,7 +121,7 @@ private:
     switch (decode_ternary(tensor.type, raw, rows, cols, out.codes.data(), out.row_scales.data())) {
     case ternary_error::no_error:
       return out;
-    case ternary_error::mixed_scales: // a factor per block: the values are kept as floats
+    case ternary_error::mixed_scales: // a factor per block
       return {};
     default:
       throw load_error{place_of(tensor) + ": its ternary codes or scales are invalid"};
@@ -145,6 +154,53 @@ private:
         out.codes.push_back(static_cast<std::int8_t>((value > 0) - (value < 0)));
     }
     return out;
+  }
+
+  /// A projection of which every block of 256 columns (or 128, for block types of 64 that share a
+  /// factor in pairs) is {-a, 0, +a}. What has more factors than that is kept dense.
+  [[nodiscard]] std::optional<ternary_blocks>
+  ternary_by_blocks(const gguf_tensor& tensor, std::span<const std::byte> raw) const {
+    if (!tensor.name.starts_with("blk."))
+      return {};
+    for (const std::size_t block_cols : {256u, 128u})
+      if (auto found = ternary_by_blocks(tensor, raw, block_cols))
+        return found;
+    return {};
+  }
+
+  [[nodiscard]] std::optional<ternary_blocks> ternary_by_blocks(const gguf_tensor& tensor,
+                                                                std::span<const std::byte> raw,
+                                                                std::size_t block_cols) const {
+    const auto rows = tensor.rows(), cols = tensor.cols();
+    const auto n_blocks = (cols + block_cols - 1) / block_cols;
+    ternary_blocks out{block_cols, {}, {}};
+    std::vector<float> values(cols);
+    for (std::uint64_t row = 0; row < rows; ++row) {
+      decode_rows(tensor.type, raw, rows, cols, row, 1, values.data());
+      for (std::size_t b = 0; b < n_blocks; ++b) {
+        const auto first = b * block_cols;
+        const auto block =
+            std::span{values}.subspan(first, std::min<std::size_t>(block_cols, cols - first));
+        const auto scale = dense_is_ternary(block);
+        if (!scale)
+          return {};
+        out.block_scales.resize(n_blocks * rows); // only now: most dense matrices end before
+        out.block_scales[b * rows + row] = finite(tensor, *scale * output_scale(tensor));
+        for (const float value : block)
+          out.codes.push_back(static_cast<std::int8_t>((value > 0) - (value < 0)));
+      }
+    }
+    return out;
+  }
+
+  void put_ternary(const gguf_tensor& tensor, const ternary_blocks& matrix) {
+    const auto rows = tensor.rows(), cols = tensor.cols();
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      node_memory packed{packed_bytes(rows, cols), nodes_[i].memory_node};
+      const auto zeros = pack_ternary(matrix.codes, rows, cols, 0, {packed.data(), packed.size()});
+      *per_node_[i]->find_place(tensor.name).matrix = linear::ternary_blocks(
+          rows, cols, matrix.block_cols, std::move(packed), matrix.block_scales, zeros);
+    }
   }
 
   void put_ternary(const gguf_tensor& tensor, const ternary_rows& matrix) {

@@ -296,15 +296,20 @@ void to_half(const float* x, size_t n, uint16_t* out) noexcept {
 // -------------------------------------------------------------------------------------- attention
 
 constexpr size_t page_positions = 32;
-/// Queries that share one pass over keys and values, and positions (values: dimensions) at a time.
-constexpr size_t tile_queries = width == 16 ? 4 : width == 8 ? 2 : 1;
-constexpr size_t tile_vectors = 2;
+/// Queries that share one pass over keys and values: the more, the fewer conversions from halves,
+/// within what the registers hold.
+constexpr size_t tile_queries = width == 16 ? 8 : width == 8 ? 2 : 1;
+/// Vectors of positions (for values, of dimensions) at a time: two chains of sums each for scores,
+/// and enough chains for the latency of an addition whatever the number of queries.
+template <size_t Queries> constexpr size_t score_vectors = Queries > 4 ? 1 : 2;
+constexpr size_t value_vectors = 2;
 
 /// Scores of `Queries` queries with all positions of one page. Even and odd dimensions are summed
 /// apart, in ascending order.
 template <size_t Queries, class T>
 inline void page_scores(const float* const* queries, size_t head_dim, const T* keys, float scale,
                         float (*scores)[attention_part_positions], size_t first) {
+  constexpr size_t tile_vectors = score_vectors<Queries>;
   for (size_t at = 0; at < page_positions; at += tile_vectors * width) {
     floats sums[2][Queries][tile_vectors] = {};
     const auto add = [&](size_t d, size_t chain) __attribute__((always_inline)) {
@@ -332,9 +337,19 @@ inline void part_softmax(float* scores, size_t n, float& max, float& sum) {
   const size_t end = (n + lanes - 1) / lanes * lanes;
   for (size_t i = n; i < end; ++i)
     scores[i] = -__builtin_inff();
-  max = scores[0];
-  for (size_t i = 1; i < n; ++i)
-    max = scores[i] > max ? scores[i] : max;
+  // Lane by lane: the largest is the same in any order (a NaN shows in the sum).
+  float_sums most;
+  for (size_t p = 0; p < n_parts; ++p)
+    most.part[p] = load<floats>(scores + p * width);
+  for (size_t i = lanes; i < end; i += lanes)
+    for (size_t p = 0; p < n_parts; ++p) {
+      const floats v = load<floats>(scores + i + p * width);
+      most.part[p] = v > most.part[p] ? v : most.part[p];
+    }
+  max = -__builtin_inff();
+  for (size_t p = 0; p < n_parts; ++p)
+    for (size_t i = 0; i < width; ++i)
+      max = most.part[p][i] > max ? most.part[p][i] : max;
   float_sums sums = {};
   for (size_t i = 0; i < end; i += lanes)
     for (size_t p = 0; p < n_parts; ++p) {
@@ -353,23 +368,23 @@ inline void add_values(const void* const* pages, size_t head_dim,
   const auto row_of = [&](size_t j) __attribute__((always_inline)) {
     return static_cast<const T*>(pages[j / page_positions]) + j % page_positions * head_dim;
   };
-  constexpr size_t group = tile_vectors * width;
+  constexpr size_t group = value_vectors * width;
   size_t d = 0;
   for (; d + group <= head_dim; d += group) {
-    floats sums[Queries][tile_vectors];
+    floats sums[Queries][value_vectors];
     for (size_t q = 0; q < Queries; ++q)
-      for (size_t v = 0; v < tile_vectors; ++v)
+      for (size_t v = 0; v < value_vectors; ++v)
         sums[q][v] = load<floats>(out[q] + d + v * width);
     for (size_t j = from; j < to; ++j) {
       const T* row = row_of(j) + d;
-      for (size_t v = 0; v < tile_vectors; ++v) {
+      for (size_t v = 0; v < value_vectors; ++v) {
         const floats value = load_floats(row + v * width);
         for (size_t q = 0; q < Queries; ++q)
           sums[q][v] += value * weights[q][j];
       }
     }
     for (size_t q = 0; q < Queries; ++q)
-      for (size_t v = 0; v < tile_vectors; ++v)
+      for (size_t v = 0; v < value_vectors; ++v)
         store(out[q] + d + v * width, sums[q][v]);
   }
   for (; d < head_dim; ++d)
@@ -413,6 +428,9 @@ template <class T> inline void attention_all(const attention_part& part) {
   size_t first = 0;
   for (; first + tile_queries <= part.n_queries; first += tile_queries)
     attend<tile_queries, T>(part, first);
+  if constexpr (tile_queries > 4)
+    for (; first + 4 <= part.n_queries; first += 4)
+      attend<4, T>(part, first);
   for (; first < part.n_queries; ++first)
     attend<1, T>(part, first);
 }

@@ -28,6 +28,7 @@ inline vector four_everywhere(int32_t four) { return _mm512_set1_epi32(four); }
 inline vector bytes_everywhere(unsigned byte) { return _mm512_set1_epi8(static_cast<char>(byte)); }
 inline vector shift_down(vector v, unsigned bits) { return _mm512_srli_epi16(v, bits); }
 inline vector divide(vector sums, unsigned bits) { return _mm512_srai_epi32(sums, bits); }
+inline vector load_sums(const int32_t* from) { return _mm512_loadu_si512(from); }
 inline void store_some(int32_t* to, vector sums, size_t rows) {
   const auto mask = static_cast<__mmask16>(rows >= 16 ? 0xffffu : (1u << rows) - 1u);
   _mm512_mask_storeu_epi32(to, mask, sums);
@@ -46,6 +47,7 @@ inline vector shift_down(vector v, unsigned bits) {
 inline vector divide(vector sums, unsigned bits) {
   return _mm256_srai_epi32(sums, static_cast<int>(bits));
 }
+inline vector load_sums(const int32_t* from) { return _mm256_loadu_si256((const __m256i*)from); }
 inline void store_some(int32_t* to, vector sums, size_t rows) {
   if (rows >= strip_rows) {
     _mm256_storeu_si256((__m256i*)to, sums);
@@ -187,6 +189,91 @@ inline void strips_all(const uint8_t* panels, size_t lines, size_t rows, const i
     some.template operator()<1>();
 }
 
+/// Many tokens: codes are unpacked once for all of them, into a buffer of bytes that stays in the
+/// first-level cache together with the activations of one tile of tokens. What is left in the inner
+/// loop is a load of codes per strip, one of four activations per token, and products.
+constexpr size_t unpacked_columns = 512;
+/// From this number of tokens on unpacking first is faster (measured with 16 to 128).
+constexpr size_t worth_unpacking = 24;
+
+struct alignas(64) unpacked_block {
+  uint8_t codes[unpacked_columns / 4][2 * strip_rows * 4]; ///< of two strips, four columns a line
+};
+
+/// Unpacks lines [from, to) of the panels of two neighbouring strips; meanwhile the next two strips
+/// come into the second-level cache.
+template <unsigned Bits>
+inline void unpack(const uint8_t* panels, size_t panel_bytes, size_t from, size_t to,
+                   unpacked_block& out) {
+  using in = packing<Bits>;
+  for (size_t l = from; l < to; ++l)
+    for (size_t s = 0; s < 2; ++s) {
+      const vector line = load_line(panels + s / strips_per_panel * panel_bytes + l * line_bytes +
+                                    s % strips_per_panel * 4 * strip_rows);
+      if (s % strips_per_panel == 0)
+        _mm_prefetch(
+            (const char*)(panels + (2 + s) / strips_per_panel * panel_bytes + l * line_bytes),
+            _MM_HINT_T1);
+      for (size_t p = 0; p < in::planes; ++p)
+        store(out.codes[(l - from) * in::planes + p] + s * 4 * strip_rows, in::moved(line, p));
+    }
+}
+
+/// Adds `n` groups of four columns of two strips to the sums of `Tokens` tokens. The sums of the
+/// first block begin at nothing; after the last one the code of zero is taken off.
+template <unsigned Bits, size_t Tokens>
+inline void unpacked_tile(const unpacked_block& block, size_t n, size_t rows, const int8_t* x,
+                          size_t x_stride, const int32_t* x_sums, bool first, bool last,
+                          int32_t* acc, size_t acc_stride) {
+  vector sums[2][Tokens] = {};
+  if (!first)
+    for (size_t s = 0; s < 2; ++s)
+      for (size_t t = 0; t < Tokens; ++t)
+        sums[s][t] = load_sums(acc + t * acc_stride + strip_rows * s);
+  for (size_t i = 0; i < n; i += 4)
+    for (size_t j = 0; j < 4; ++j) { // four to a turn: the addresses are computed once for them
+      const uint8_t* at = block.codes[i + j];
+      const vector codes[2] = {load_line(at), load_line(at + 4 * strip_rows)};
+      for (size_t t = 0; t < Tokens; ++t) {
+        const vector four = four_of(x + t * x_stride + 4 * i + 4 * j);
+        for (size_t s = 0; s < 2; ++s)
+          sums[s][t] = dot(sums[s][t], codes[s], four);
+      }
+    }
+  for (size_t s = 0; s < 2; ++s)
+    for (size_t t = 0; t < Tokens; ++t)
+      store_some(acc + t * acc_stride + strip_rows * s,
+                 last ? off(sums[s][t], packing<Bits>::zero, x_sums[t]) : sums[s][t],
+                 rows - strip_rows * s);
+}
+
+/// Two whole strips against all tokens, block of columns by block.
+template <unsigned Bits>
+inline void strips_unpacked(const uint8_t* panels, size_t lines, const int8_t* x, size_t x_stride,
+                            const int32_t* x_sums, size_t n_tokens, int32_t* acc,
+                            size_t acc_stride) {
+  constexpr size_t at_once = width == 16 ? 8 : 4;
+  constexpr size_t block_lines = unpacked_columns / packing<Bits>::columns;
+  unpacked_block block;
+  for (size_t from = 0; from < lines; from += block_lines) {
+    const size_t to = from + block_lines < lines ? from + block_lines : lines;
+    unpack<Bits>(panels, lines * line_bytes, from, to, block);
+    const int8_t* columns = x + from * packing<Bits>::columns;
+    const size_t n_groups = (to - from) * packing<Bits>::planes;
+    size_t n = 0;
+    const auto tile = [&]<size_t Tokens>() {
+      unpacked_tile<Bits, Tokens>(block, n_groups, 2 * strip_rows, columns + n * x_stride, x_stride,
+                                  x_sums + n, from == 0, to == lines, acc + n * acc_stride,
+                                  acc_stride);
+      n += Tokens;
+    };
+    while (n_tokens - n >= at_once)
+      tile.template operator()<at_once>();
+    while (n_tokens - n >= 1)
+      tile.template operator()<1>();
+  }
+}
+
 template <unsigned Bits>
 void packed_gemm(const uint8_t* panels, size_t rows, size_t cols, const int8_t* x, size_t x_stride,
                  const int32_t* x_sums, size_t n_tokens, int32_t* acc, size_t acc_stride) noexcept {
@@ -199,6 +286,10 @@ void packed_gemm(const uint8_t* panels, size_t rows, size_t cols, const int8_t* 
       panel_one_token<Bits>(panels, lines, x, x_sums[0], acc + r, rows - r);
     return;
   }
+  if constexpr (Bits < 8)
+    for (; n_tokens >= worth_unpacking && r + 16 * panels_at_once <= rows;
+         r += 16 * panels_at_once, panels += panels_at_once * panel_bytes)
+      strips_unpacked<Bits>(panels, lines, x, x_stride, x_sums, n_tokens, acc + r, acc_stride);
   for (; r + 16 * (panels_at_once - 1) < rows;
        r += 16 * panels_at_once, panels += panels_at_once * panel_bytes)
     strips_all<Bits, 2>(panels, lines, rows - r, x, x_stride, x_sums, n_tokens, acc + r,

@@ -125,6 +125,46 @@ TEST_CASE("linear layers of every form agree with double arithmetic", "[engine][
   }
 }
 
+TEST_CASE("layers with a scale per block of columns agree with double arithmetic",
+          "[engine][linear]") {
+  auto [rows, cols, block] = GENERATE(table<std::size_t, std::size_t, std::size_t>(
+      {{1, 128, 128}, {70, 300, 128}, {200, 768, 256}, {33, 640, 256}}));
+  const auto n = GENERATE(as<std::size_t>{}, 1, 3, 66);
+  const auto mode = GENERATE(none, absmax);
+  CAPTURE(rows, cols, block, n, mode == absmax);
+  const auto n_blocks = (cols + block - 1) / block;
+  const auto codes = random_codes(rows * cols, -1, 1, 1);
+  const auto scales = random_floats(n_blocks * rows, 2);
+  const auto x = random_floats(n * cols, 4);
+  std::vector<double> weights;
+  for (std::size_t i = 0; i < codes.size(); ++i)
+    weights.push_back(codes[i] * static_cast<double>(scales[i % cols / block * rows + i / cols]));
+  const auto make = [&] {
+    node_memory packed{packed_bytes(rows, cols), {}};
+    const auto zeros = pack_ternary(codes, rows, cols, 0, {packed.data(), packed.size()});
+    return linear::ternary_blocks(rows, cols, block, std::move(packed), scales, zeros);
+  };
+  const auto layer = make();
+  compute_node one{{}, 1};
+  const auto reference = apply(layer, x, n, mode, {one, all_kernels().front()});
+  check_near(reference, multiply(weights, x, rows, cols, n, mode));
+  for (const auto& kernels : all_kernels()) {
+    if (!kernels.supported())
+      continue;
+    CAPTURE(kernels.name);
+    compute_node node{{}, 2};
+    CHECK(apply(layer, x, n, mode, {node, kernels}) == reference);
+    // The last row alone.
+    const std::vector<float> last(x.end() - static_cast<long>(cols), x.end());
+    CHECK(apply(layer, last, 1, mode, {node, kernels}) ==
+          std::vector<float>(reference.end() - static_cast<long>(rows), reference.end()));
+  }
+  std::vector<float> row(cols);
+  layer.decode_row(rows - 1, row);
+  for (std::size_t c = 0; c < cols; ++c)
+    CHECK(row[c] == static_cast<float>(weights[(rows - 1) * cols + c]));
+}
+
 TEST_CASE("a row's result is the same bits alone, in a batch, and on any number of threads",
           "[engine][linear]") {
   const std::size_t rows = 1000, cols = 640, n = 67;

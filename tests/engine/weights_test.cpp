@@ -7,6 +7,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <fstream>
 #include <limits>
 #include <map>
 
@@ -119,6 +120,58 @@ TEST_CASE("a ternary matrix in disguise computes what it computes in its own typ
   const auto b = load(disguised.write(scratch.path() / "b.gguf"));
   CHECK(logits_of(a, 0) == logits_of(b, 0));
   CHECK(a.description->model_hash != b.description->model_hash);
+}
+
+TEST_CASE("a factor per block of columns keeps a matrix ternary", "[engine][weights]") {
+  const std::size_t block = GENERATE(as<std::size_t>{}, 256, 128, 64);
+  CAPTURE(block);
+  scratch_folder scratch;
+  values_by_name written;
+  tiny_model model;
+  const std::string name = "blk.0.ffn_down.weight"; // 256 rows of 512
+  model.type_of = [&](const std::string& tensor) {
+    return tensor == name ? tensor_type::f32 : tensor_type::i2_s;
+  };
+  model.change = [&](const std::string& tensor, std::span<float> values, std::size_t) {
+    for (std::size_t i = 0; tensor == name && i < values.size(); ++i) {
+      const auto code = static_cast<float>((values[i] > 0) - (values[i] < 0));
+      values[i] = code * static_cast<float>(1 + i % 512 / block + i / 512 % 3) / 64;
+    }
+  };
+  const auto loaded = load(recording(written, model).write(scratch.path() / "blocks.gguf"));
+  const auto& matrix = *loaded.per_node[0]->find(name);
+  CHECK(matrix.is_ternary() == (block != 64)); // finer than the panels: kept dense
+  CHECK(decoded(matrix) == written.at(name));
+  CHECK(matrix.weight_bytes() == (block == 64 ? 2 * 512 * 256 : 512 * 256 / 4));
+}
+
+TEST_CASE("blocks of a TQ2_0 row may differ in their factor", "[engine][weights]") {
+  scratch_folder scratch;
+  tiny_model model;
+  const std::string name = "blk.0.ffn_down.weight"; // 256 rows of two blocks
+  model.type_of = [&](const std::string&) { return tensor_type::tq2_0; };
+  const auto path = model.write(scratch.path() / "tq2.gguf");
+  const auto before = decoded(*load(path).per_node[0]->find(name));
+  const auto tensor = *gguf_file::open(path).find_tensor(name);
+  {
+    std::fstream file{path, std::ios::in | std::ios::out | std::ios::binary};
+    for (std::uint64_t at = tensor.offset + 66 + 64; at < tensor.offset + tensor.bytes;
+         at += 2 * 66) { // the half behind the codes of each second block: doubled
+      std::uint16_t half = 0;
+      file.seekg(static_cast<std::streamoff>(at));
+      file.read(reinterpret_cast<char*>(&half), 2);
+      half = static_cast<std::uint16_t>(half + 0x400);
+      file.seekp(static_cast<std::streamoff>(at));
+      file.write(reinterpret_cast<const char*>(&half), 2);
+    }
+  }
+  const auto loaded = load(path);
+  const auto& matrix = *loaded.per_node[0]->find(name);
+  CHECK(matrix.is_ternary());
+  const auto after = decoded(matrix);
+  for (std::size_t i = 0; i < after.size(); ++i)
+    if (after[i] != before[i] * (i % 512 < 256 ? 1.0f : 2.0f))
+      FAIL("element " << i << ": " << after[i] << " after " << before[i]);
 }
 
 TEST_CASE("each node has weights of its own that compute the same", "[engine][weights]") {

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Checks topics/, wordings/ and heldout/: what training and evaluation take for granted. Needs Python only; exit 0 or 1."""
+"""Checks topics/, wordings/, forms/ and heldout/: what training and evaluation take for granted. Needs Python only; exit 0 or 1."""
+import re
 import sys
 
 import questions
@@ -16,8 +17,12 @@ def problems(data, heldout):
     if sum(t["special"] for t in data["topics"]) != SPECIAL_TOPICS:
         yield "expected %d special topics" % SPECIAL_TOPICS
     yield from ("wordings/: there is no topic %s" % t for t in questions.load_wordings()["topics"] if t not in topics)
+    forms = questions.load_forms()
+    yield from ("forms/: there is no topic %s" % t for t in forms if t not in topics)
+    yield from ("validation.json: there is no topic %s" % t for t in questions.load_validation()["topics"] if t not in topics)
     for topic in data["topics"]:
         yield from topic_problems(topic, topics)
+        yield from form_problems(topic, forms.get(topic["id"], ()))
     yield from heldout_problems(topics, heldout)
     inside, outside = questions.training_questions(data)
     for name, asked in inside.items():
@@ -35,6 +40,14 @@ def topic_problems(topic, topics):
         if holders != [name]:
             yield "%s: the key fact %r stands in the answers of %s" % (name, fact, holders or "no topic")
     yield from ("%s: near names the unknown topic %s" % (name, n) for n in topic["near"] if n not in topics)
+
+
+def form_problems(topic, forms):
+    for form in forms:
+        if not re.fullmatch(r"([^][|]|\[[^][]*\|[^][]*\])+", form):
+            yield "%s: the form %r has a bracket without its partner or nothing to choose" % (topic["id"], form)
+        elif topic["special"] and not any(map(questions.is_direct, questions.expand(form))):
+            yield "%s: the form %r says nothing direct" % (topic["id"], form)
 
 
 def heldout_problems(topics, heldout):

@@ -60,6 +60,7 @@ class ChatExamples:
         self.ids = {topic: tokenizer.encode(text) + [tokenizer.eot] for topic, text in self.answers.items()}
         self.decided = {topic: self._decided(topic) for topic in self.ids}
         self.own = {t["id"]: t["wordings"] for t in data["topics"]}
+        self.forms = {t["id"]: t["forms"] for t in data["topics"]}
         self.special = {t["id"] for t in data["topics"] if t["special"]}
         self.tokenizer, self.inside, self.outside = tokenizer, inside, Outside(data, inside, outside)
         self.topics = sorted(inside)
@@ -75,9 +76,12 @@ class ChatExamples:
         if rng.random() < 0.32:
             return self.outside.draw(rng)
         topic = rng.choice(self.topics)
-        if rng.random() < 0.72:
+        chance = rng.random()
+        if chance < 0.42:
             return questions.Question(rng.choice(self.own[topic]), topic, topic)
-        if rng.random() < 0.15 and topic not in self.special:
+        if chance < 0.85:
+            return questions.Question(rng.choice(rng.choice(self.forms[topic])), topic, topic)
+        if rng.random() < 0.2 and topic not in self.special:
             return questions.Question(self._words_of_answer(topic, rng), topic, topic)
         return rng.choice(self.inside[topic])
 
@@ -117,13 +121,13 @@ class ChatExamples:
             messages += [("User", self._typed(before, rng)), ("Assistant", self.answers[before.topic])]
         asked = self.question(rng)
         prompt = self.tokenizer.turns(messages) + self._asked(asked, rng)
-        whole = rng.random() < 0.2
+        whole = rng.random() < 0.1
         return prompt + self.ids[asked.topic][:None if whole else self.decided[asked.topic]], len(prompt)
 
     def batches(self, size, rng):
         """Batches of similar length: little is computed on padding."""
         while True:
-            pool = sorted((self.example(rng) for _ in range(size * 8)), key=lambda e: len(e[0]))
+            pool = sorted((self.example(rng) for _ in range(size * 24)), key=lambda e: len(e[0]))
             groups = [pool[i:i + size] for i in range(0, len(pool), size)]
             rng.shuffle(groups)
             yield from groups

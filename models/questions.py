@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Training questions from topics/ and wordings/, kept apart from heldout/, and the small distortions that users make."""
+"""Training questions from topics/, wordings/ and forms/, kept apart from heldout/, and the small distortions that users make."""
 import collections
 import glob
 import itertools
@@ -17,6 +17,20 @@ OPENINGS = ("Hello, ", "Hi, ", "hi ", "Hey, ", "Please tell me: ", "Quick questi
             "I have been looking for a while. ", "This came up in a meeting. ", "I need it for a report. ", "It worked before. ")
 CLOSINGS = (" please", " Thanks!", " thank you", " thx", ", please?", " I am a beginner.", " Short answer please.", " ??",
             " I could not find it in the manual.", " Any idea?")
+CONTEXTS = (
+    "[I|We|My colleagues|Our team|Some students|Two friends of mine] [run|installed|have|use|test|set up|bought] [it|this|the program|a small"
+    " model|two models|a few machines] [on an old server|in a virtual machine|on a laptop|in the office|at home|for a customer|in the lab|].",
+    "[Yesterday|Last week|This morning|A while ago|On Friday] [everything was fine|I started with it|I read about it|somebody told me"
+    " of it|we had a meeting|it was different|I took it over from a colleague].",
+    "[It is late|I am in a hurry|The manual is long|I searched the web|My boss is waiting|I am no expert|I may have missed it][ and I have one"
+    " question|, sorry| and need help|].",
+    "[This is urgent|This is not urgent|Here is another one|Something else|Next topic|Thanks for the last answer|Now a different thing].",
+    "[I have tried a lot|I looked everywhere|Nobody here knows|The others do not know either|I am writing some notes|I prepare a talk].")
+FRAMES = (
+    "[I wonder|I was wondering|I am curious|I would be glad to know|my boss asks|a user asked me|someone in the team wants to know|people keep"
+    " asking|we are not sure|I have no idea|could you tell me|I forgot|I cannot remember|I try to find out|it is unclear to me|the question came"
+    " up|help me to understand|we had an argument about this|what I want to know is|a customer would like to hear|let me ask][,|:| -|] {text}",
+    "{text}[, that is what I want to know|, does anybody know|, I wonder|, and I have no idea|, can you tell|, that is my question|, right]")
 REFUSAL = "I do not know. I only answer questions about bitnetd and ternary inference."
 DIRECT = frozenset("what what's which how when where who why is are does do can explain describe define tell name list show"
                    .split())
@@ -76,11 +90,29 @@ def load_wordings():
     return whole
 
 
+def expand(form):
+    """Every text of a form: one of each [a|b|c] is said."""
+    parts = [p.split("|") for p in re.split(r"[\[\]]", form)]
+    parts = [["|".join(p)] if i % 2 == 0 else p for i, p in enumerate(parts)]
+    return [" ".join("".join(chosen).split()).replace(" ,", ",").replace(" .", ".") for chosen in itertools.product(*parts)]
+
+
+def load_forms():
+    """{topic id: forms} of forms/."""
+    return {topic: forms for part in load_folder("forms").values() for topic, forms in part["forms"].items()}
+
+
+def load_validation():
+    """A set like those of load_heldout(), to choose between training runs with."""
+    return load("validation.json")
+
+
 def load_topics():
-    """What the model knows (topics/) with how it is asked in training (wordings/): each topic has `id`, `answer`,
-    `facts`, `near`, `special`, `wordings` (none of them held out) and `use`; beside `topics` stand `patterns`, `out_of_scope` and `refusal`."""
+    """What the model knows (topics/) with how it is asked in training (wordings/, forms/): each topic has `id`, `answer`,
+    `facts`, `near`, `special`, `wordings` (none of them held out), `forms` (per form its texts, likewise) and `use`; beside `topics`
+    stand `patterns`, `out_of_scope` and `refusal`."""
     data = load_wordings()
-    secret = gists_kept_back()
+    secret, forms = gists_kept_back(), load_forms()
     topics = [dict(t) for part in load_folder("topics").values() for t in part["topics"]]
     for topic in topics:
         asked = data["topics"].get(topic["id"], {})
@@ -88,6 +120,9 @@ def load_topics():
         topic["use"] = asked.get("use", [])
         topic["wordings"] = [w for w in asked.get("wordings", [])
                              if gist(w) not in secret and (is_direct(w) or not topic["special"])]
+        said = [[w for w in expand(form) if gist(w) not in secret and (is_direct(w) or not topic["special"])]
+                for form in forms.get(topic["id"], [])]
+        topic["forms"] = [texts for texts in said if texts]
     return {**data, "topics": topics, "refusal": REFUSAL}
 
 
@@ -122,10 +157,11 @@ def is_direct(text):
 
 
 def topic_wordings(data, topic):
-    """All wordings of a topic: its own and the patterns filled with its nouns; of a special one the direct ones."""
+    """All wordings of a topic: its own, those of its forms and the patterns filled with its nouns; of a special one the direct
+    ones."""
     filled = [pattern.replace("{x}", noun) for use in topic["use"]
               for noun in use["x"] for pattern in data["patterns"][use["pattern"]]]
-    return [w for w in dict.fromkeys(topic["wordings"] + filled) if is_direct(w) or not topic["special"]]
+    return [w for w in dict.fromkeys(topic["wordings"] + sum(topic["forms"], []) + filled) if is_direct(w) or not topic["special"]]
 
 
 def _fill(pattern, slots):
@@ -145,9 +181,9 @@ def heldout_texts(heldout):
 
 
 def gists_kept_back():
-    """The gists of everything that is held out."""
+    """The gists of everything that is held out or for validation."""
     pairs = [w for pair in load_pairs() for w in (pair["a"], pair["b"])]
-    return {gist(w) for w in heldout_texts(load_heldout()) + pairs}
+    return {gist(w) for w in heldout_texts({**load_heldout(), "validation": load_validation()}) + pairs}
 
 
 def training_questions(data):
@@ -217,6 +253,21 @@ def padded_out(text, random):
     return " ".join(words)
 
 
+def said(form, random):
+    """One text of a form, drawn."""
+    return re.sub(r"\[([^\]]*)\]", lambda found: random.choice(found[1].split("|")), form)
+
+
+def framed(text, random):
+    """Told that somebody asks it, or why."""
+    if random.random() < 0.4:
+        bare = text.rstrip("?.! ") or text
+        return said(random.choice(FRAMES), random).replace("{text}", bare[0].lower() + bare[1:] if bare[1:2].islower() else bare)
+    context = said(random.choice(CONTEXTS), random)
+    end = "" if text[-1] in ".?!" else random.choice("..?")
+    return context + " " + text if random.random() < 0.7 else text + end + " " + context
+
+
 def recase(text, random):
     """Another case and end mark: neither makes another kind of question."""
     if random.random() < 0.30:
@@ -242,6 +293,8 @@ def distort(text, random, special=False):
     if random.random() < 0.30:
         text = text.rstrip("?.! ") or text
     if random.random() < 0.15:
+        text = framed(text, random)
+    elif random.random() < 0.15:
         text = random.choice(OPENINGS) + (text[0].lower() + text[1:] if random.random() < 0.5 else text)
     if random.random() < 0.10:
         text = text + random.choice(CLOSINGS)

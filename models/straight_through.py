@@ -32,7 +32,7 @@ class RmsNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(context, x, weight, epsilon, int8):
-        inverse = x.square().mean(-1, keepdim=True).add_(epsilon).rsqrt_()
+        inverse = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()
         context.save_for_backward(x, weight, inverse)
         y = (x * inverse).mul_(weight)
         if int8:
@@ -44,10 +44,10 @@ class RmsNorm(torch.autograd.Function):
     def backward(context, gradient):
         x, weight, inverse = context.saved_tensors
         normed = x * inverse
-        for_weight = (gradient * normed).flatten(0, -2).sum(0)
-        scaled = gradient * weight
-        along = (scaled * normed).mean(-1, keepdim=True)
-        return scaled.sub_(normed.mul_(along)).mul_(inverse), for_weight, None, None
+        product = gradient * normed
+        for_weight = product.flatten(0, -2).sum(0)
+        along = (product @ weight).div_(-weight.numel()).unsqueeze(-1)
+        return normed.mul_(along).addcmul_(gradient, weight).mul_(inverse), for_weight, None, None
 
 
 class SquaredReluGate(torch.autograd.Function):

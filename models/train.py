@@ -6,6 +6,7 @@
     ... train.py twin                                       the chat model without quantizers, to compare with; not shipped
     ... train.py chat --steps 200 --ship /tmp/try           a short run somewhere else
     ... train.py chat --resume                              goes on from the last checkpoint of a run that was stopped
+    ... train.py chat --workers 2                           on two cores: each sees questions of its own, their masters are averaged
 
 Needs Debian's python3-torch. Masters (float weights), checkpoints and the twin go to --masters.
 """
@@ -16,11 +17,15 @@ import random
 import sys
 import time
 
+# A core per worker; OpenBLAS would take all of them for one product and wait wherever another program has the core.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 if "avx512f" in open("/proc/cpuinfo", encoding="ascii").read():
     # OpenBLAS 0.3.21 takes a CPU with AVX-512 but without AMX, as virtual machines show it, for one of 1999.
     os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")
 
 import torch
+import torch.distributed
+import torch.multiprocessing
 import torch.nn.functional as F
 
 import bitnet
@@ -38,6 +43,7 @@ PEAK = {"chat": 2e-3, "twin": 2e-3, "embed": 1.5e-3}
 CHAT_BATCH = 48
 TEMPERATURE = 0.07
 CHECKPOINT_EVERY = 50
+AVERAGE_EVERY = 10
 
 
 def open_tokenizer(data, inside, outside):
@@ -89,21 +95,43 @@ def embed_loss(model, batch):
     return -(log_share * positive).sum(1).div(positive.sum(1).clamp(min=1)).mean()
 
 
-def learning_rate(step, steps, peak):
-    """Warm up over 3 %, stay, then in the last 40 % fall to 2 % of the peak."""
-    warm, fall = max(1, int(steps * 0.03)), steps * 0.6
+def rounds_of(recipe, steps):
+    """The steps at which rounds end. Steps beyond the recipe's are a second round, which warms up anew: what a trained model
+    gets to learn wordings that were added since."""
+    if not steps or steps == recipe:
+        return (recipe,)
+    return (steps,) if steps < recipe else (recipe, steps)
+
+
+def round_of(step, rounds):
+    """(first step, length) of the round that a step belongs to."""
+    begin = max([0] + [end for end in rounds if end <= step])
+    return begin, min(end for end in rounds if end > step) - begin
+
+
+def learning_rate(step, rounds, peak):
+    """Per round: warm up over 1 %, stay, then in the last 40 % fall to 2 % of the peak. Later rounds have half of the peak."""
+    begin, length = round_of(step, rounds)
+    peak = peak / 2 if begin else peak
+    step, warm, fall = step - begin, max(1, int(length * 0.01)), length * 0.6
     if step < warm:
         return peak * (step + 1) / warm
-    return peak * (1 - 0.98 * max(0.0, step - fall) / (steps - fall))
+    return peak * (1 - 0.98 * max(0.0, step - fall) / (length - fall))
+
+
+def weight_decay(step, rounds):
+    """None in the second half of a round: weights settle on their ternary value."""
+    begin, length = round_of(step, rounds)
+    return 0.05 if step - begin < length // 2 else 0.0
 
 
 class Run:
-    """AdamW on the float masters, with checkpoints."""
+    """AdamW on the float masters, with checkpoints. Several workers hold the same masters and average them now and then."""
 
-    def __init__(self, what, model, checkpoint):
-        self.what, self.model, self.checkpoint = what, model, checkpoint
-        decayed = [p for p in model.parameters() if p.dim() > 1]
-        rest = [p for p in model.parameters() if p.dim() == 1]
+    def __init__(self, what, model, folder, rank=0, workers=1):
+        self.what, self.model, self.rank, self.workers = what, model, rank, workers
+        self.checkpoint = os.path.join(folder, what + ".checkpoint")
+        decayed, rest = ([p for p in model.parameters() if (p.dim() > 1) == wide] for wide in (True, False))
         self.optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}],
                                            betas=(0.9, 0.98))
         self.losses, self.seconds = [], 0.0
@@ -129,24 +157,36 @@ class Run:
         self.optimizer.step()
         self.losses.append(float(loss))
 
-    def fit(self, batches, loss_of, steps, peak):
-        """Steps until there are `steps`; the time counted is that of this process, not of others beside it."""
-        for step in range(len(self.losses), steps):
+    @torch.no_grad()
+    def average(self):
+        """Every worker's masters become the mean of all; their AdamW states stay their own."""
+        parameters = list(self.model.parameters())
+        together = torch.cat([p.flatten() for p in parameters])
+        torch.distributed.all_reduce(together)
+        at = 0
+        for p in parameters:
+            p.copy_(together[at:at + p.numel()].view_as(p) / self.workers)
+            at += p.numel()
+
+    def fit(self, batches, loss_of, rounds, peak):
+        """Steps to the end of the last round; the time counted is that of the processes, not of others beside them."""
+        for step in range(len(self.losses), rounds[-1]):
             begin = time.process_time()
-            # second half without decay: weights settle on their ternary value
-            self.step(loss_of(self.model, next(batches)), learning_rate(step, steps, peak), 0.05 if step < steps // 2 else 0.0)
-            self.seconds += time.process_time() - begin
-            if (step + 1) % CHECKPOINT_EVERY == 0:
+            self.step(loss_of(self.model, next(batches)), learning_rate(step, rounds, peak), weight_decay(step, rounds))
+            if self.workers > 1 and ((step + 1) % AVERAGE_EVERY == 0 or step + 1 == rounds[-1]):
+                self.average()
+            self.seconds += (time.process_time() - begin) * self.workers
+            if self.rank == 0 and (step + 1) % CHECKPOINT_EVERY == 0:
                 self.save()
-            if (step + 1) % 20 == 0 or step + 1 == steps:
-                self.progress(steps)
-        print("")
+            if self.rank == 0 and ((step + 1) % 20 == 0 or step + 1 == rounds[-1]):
+                self.progress(rounds[-1])
 
     def progress(self, steps):
         done, last = len(self.losses), self.losses[-20:]
+        end = "\n" if done == steps or not sys.stdout.isatty() else ""
         print("\r%s step %d/%d  loss %.4f  %.1f min of CPU, %.1f min left " % (
             self.what, done, steps, sum(last) / len(last), self.seconds / 60, self.seconds / 60 / done * (steps - done)),
-            end="" if sys.stdout.isatty() else "\n", flush=True)
+            end=end, flush=True)
 
 
 def batches_and_loss(what, data, tokenizer, inside, outside, rng):
@@ -156,48 +196,72 @@ def batches_and_loss(what, data, tokenizer, inside, outside, rng):
     return iter(lambda: source.batch(rng), None), embed_loss
 
 
-def train(what, args, data, tokenizer, inside, outside):
-    """The twin sees the same data in the same order from the same start as the chat model."""
+def meeting_place(args):
+    """The file by which workers find each other."""
+    return os.path.join(os.path.abspath(args.masters), "meeting")
+
+
+def start(what, args):
+    if args.workers == 1:
+        train(0, what, args)
+        return
+    if os.path.exists(meeting_place(args)):        # of a run that was stopped
+        os.remove(meeting_place(args))
+    torch.multiprocessing.spawn(train, (what, args), args.workers)
+
+
+def train(rank, what, args):
+    """One worker. The twin sees the same data in the same order from the same start as the chat model."""
+    torch.set_num_threads(1)
+    if args.workers > 1:
+        torch.distributed.init_process_group("gloo", init_method="file://" + meeting_place(args), rank=rank,
+                                             world_size=args.workers)
+    data = questions.load_topics()
+    inside, outside = questions.training_questions(data)
+    tokenizer = open_tokenizer(data, inside, outside)
+    if rank == 0:
+        print("%d topics, %d wordings, %d questions out of scope, vocabulary %d"
+              % (len(inside), sum(map(len, inside.values())), len(outside), len(tokenizer.tokens)), flush=True)
     torch.manual_seed(SEED)
     model = bitnet.BitNet(EMBED_SHAPE if what == "embed" else CHAT_SHAPE)
     if what == "twin":
         model.in_full_precision()
-    os.makedirs(args.masters, exist_ok=True)
-    os.makedirs(args.ship, exist_ok=True)
-    run = Run(what, model, os.path.join(args.masters, what + ".checkpoint"))
+    run = Run(what, model, args.masters, rank, args.workers)
     if args.resume:
         run.resume()
-    rng = random.Random(SEED + len(run.losses))
-    batches, loss_of = batches_and_loss(what, data, tokenizer, inside, outside, rng)
-    run.fit(batches, loss_of, args.steps or STEPS[what], PEAK[what])
-    torch.save(model.state_dict(), os.path.join(args.masters, "bitnetd-%s.pt" % what))
-    ship = os.path.join(args.masters, "twin") if what == "twin" else args.ship
-    os.makedirs(ship, exist_ok=True)
+    rounds = rounds_of(STEPS[what], args.steps)
+    rng = random.Random(SEED + len(run.losses) + 1000003 * rank)
+    run.fit(*batches_and_loss(what, data, tokenizer, inside, outside, rng), rounds, PEAK[what])
+    if rank == 0:
+        ship(what, args, run, tokenizer)
+
+
+def ship(what, args, run, tokenizer):
+    """Writes masters, loss curve and GGUF file."""
+    torch.save(run.model.state_dict(), os.path.join(args.masters, "bitnetd-%s.pt" % what))
+    folder = os.path.join(args.masters, "twin") if what == "twin" else args.ship
+    os.makedirs(folder, exist_ok=True)
     name = "bitnetd-embed" if what == "embed" else "bitnetd-chat"
     curve.draw(os.path.join(args.ship, "%s-loss.svg" % what), "%s: training loss" % what, run.losses)
-    path = os.path.join(ship, name + ".gguf")
-    bitnet.export(model, tokenizer, path, name, bitnet.POOLING_LAST if what == "embed" else bitnet.POOLING_NONE)
+    path = os.path.join(folder, name + ".gguf")
+    bitnet.export(run.model, tokenizer, path, name, bitnet.POOLING_LAST if what == "embed" else bitnet.POOLING_NONE)
     print("%s: %d bytes, %d parameters, %.1f minutes of CPU"
-          % (path, os.path.getsize(path), sum(p.numel() for p in model.parameters()), run.seconds / 60))
+          % (path, os.path.getsize(path), sum(p.numel() for p in run.model.parameters()), run.seconds / 60))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="?", choices=("all", "chat", "embed", "twin"), default="all")
-    parser.add_argument("--steps", type=int, help="training steps instead of the recipe's")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--steps", type=int, help="training steps instead of the recipe's; more with --resume: a second round")
+    parser.add_argument("--workers", type=int, default=1, help="processes, one core each")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--masters", default=os.path.join(questions.FOLDER, "..", "build", "models"))
     parser.add_argument("--ship", default=questions.FOLDER, help="folder for the GGUF files and curves")
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    data = questions.load_topics()
-    inside, outside = questions.training_questions(data)
-    tokenizer = open_tokenizer(data, inside, outside)
-    print("%d topics, %d wordings, %d questions out of scope, vocabulary %d"
-          % (len(inside), sum(map(len, inside.values())), len(outside), len(tokenizer.tokens)))
+    os.makedirs(args.masters, exist_ok=True)
+    os.makedirs(args.ship, exist_ok=True)
     for what in ("chat", "embed") if args.what == "all" else (args.what,):
-        train(what, args, data, tokenizer, inside, outside)
+        start(what, args)
 
 
 if __name__ == "__main__":

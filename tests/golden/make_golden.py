@@ -11,6 +11,9 @@ import json
 import os
 import sys
 
+# Two threads of one product would wait for each other wherever another program has the core.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 
 import bad_files

@@ -9,7 +9,7 @@ failed has not. Each rule below is sound: what it reports cannot come from a cor
 """
 import collections
 
-PATIENCE = 5.0  # seconds that a step, or a machine with too much to do, may take beyond a deadline
+PATIENCE = 20.0  # seconds that a step, or a machine with too much to do, may take beyond a deadline
 TERMINAL = ("done", "failed", "cancelled", "expired", "dead")
 
 

@@ -75,7 +75,7 @@ class Check(unittest.TestCase):
             rows = {JOB: {"state": state, "deadline_us": 10**15, "ended_us": 10**15 + late_us}}
             return {p.split(":")[0] for p in check(events(*GOOD), FINAL, rows)}
         self.assertEqual(found("done", 1_000_000), set())
-        self.assertEqual(found("done", 9_000_000), {"deadline"})
+        self.assertEqual(found("done", 29_000_000), {"deadline"})
         self.assertEqual(found("expired", 10), set())
         self.assertEqual(found("expired", -10), {"deadline"})
 

@@ -78,10 +78,12 @@ TEST_CASE_METHOD(reload_fixture, "an edited targets.step bounds the predicted ti
       least = std::min(least, model["prefill_chunk"].get<std::uint32_t>());
     return least;
   };
+  const std::string wide = "chunk: {prefill_tokens: 4096}\nbatch: {max_tokens: 4096}\n";
+  edit(wide + "targets: {step: 60s}\n");
   (void)pipeline.ask(fresh("one"));
-  CHECK(chunk() == 128);
-  edit("targets: {step: 1ms}\n"); // below what 128 rows of two layers take anywhere
-  CHECK(chunk() < 128);
+  CHECK(chunk() == 4096);
+  edit(wide + "targets: {step: 1ms}\n"); // below what so many rows of two layers take anywhere
+  CHECK(chunk() < 4096);
 }
 
 TEST_CASE_METHOD(reload_fixture, "threads change under a running worker",

@@ -16,7 +16,7 @@ namespace bitnetd::actors {
 
 namespace {
 
-constexpr std::chrono::milliseconds tick_interval{50};
+constexpr std::chrono::milliseconds batcher_tick{50};
 /// A job that ran on so many workers when they ended is not tried on another: it may be why.
 constexpr std::uint32_t most_lost_workers = 3;
 /// So many steps of a model make its cost worth telling to analysis, and keeping.
@@ -251,7 +251,7 @@ void batcher_state::expire(batcher_actor::pointer self) {
 
 void batcher_state::keep_ticking(batcher_actor::pointer self) {
   if (!waiting.empty() && !std::exchange(ticking, true))
-    self->delayed_send(self, tick_interval, tick_atom_v);
+    self->delayed_send(self, batcher_tick, tick_atom_v);
 }
 
 // ------------------------------------------------------------------ settings, figures

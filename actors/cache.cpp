@@ -16,7 +16,7 @@ namespace bitnetd::actors {
 
 namespace {
 
-constexpr std::chrono::milliseconds tick_interval{250};
+constexpr std::chrono::milliseconds cache_tick{250};
 constexpr std::size_t max_fresh = 512;
 
 using conf::cache_mode;
@@ -259,7 +259,7 @@ cache_actor::behavior_type cache(cache_actor::stateful_pointer<cache_state> self
     log::info("cache: {} entries, {} with a vector", state.answers->totals().entries,
               state.similar.load(*state.answers));
   log_exceptions(self);
-  self->delayed_send(self, tick_interval, tick_atom_v);
+  self->delayed_send(self, cache_tick, tick_atom_v);
   return {
       [self](probe_atom, job& what) { self->state.probe(self, std::move(what)); },
       [self](lookup_atom, job& what) { self->state.lookup(self, std::move(what)); },
@@ -283,7 +283,7 @@ cache_actor::behavior_type cache(cache_actor::stateful_pointer<cache_state> self
       [self](cancel_atom, const job_id& id) { self->state.cancel(self, id); },
       [self](tick_atom) {
         self->state.give_up_waiting(self);
-        self->delayed_send(self, tick_interval, tick_atom_v);
+        self->delayed_send(self, cache_tick, tick_atom_v);
       },
       [self](stats_atom) -> std::string {
         const auto& now = self->state;

@@ -16,7 +16,7 @@ namespace bitnetd::actors {
 
 namespace {
 
-constexpr std::chrono::milliseconds tick_interval{100};
+constexpr std::chrono::milliseconds ledger_tick{100};
 constexpr std::chrono::seconds disk_interval{1};
 constexpr std::chrono::minutes keep_results{10}; // of jobs that are not durable
 constexpr std::size_t max_kept = 10000, max_kept_bytes = 64u << 20;
@@ -399,7 +399,7 @@ ledger_actor::behavior_type ledger(ledger_actor::stateful_pointer<ledger_state> 
       [self](commit_atom) { self->state.commit(self); },
       [self](tick_atom) {
         self->state.tick(self);
-        self->delayed_send(self, tick_interval, tick_atom_v);
+        self->delayed_send(self, ledger_tick, tick_atom_v);
       },
       [self](drain_atom, bool on) {
         self->state.holding = on;
@@ -414,7 +414,7 @@ ledger_actor::behavior_type ledger(ledger_actor::stateful_pointer<ledger_state> 
         self->state.load_backlog(self);
         self->state.holding = false; // all is known
         self->state.release(self);
-        self->delayed_send(self, tick_interval, tick_atom_v); // it needs the others, too
+        self->delayed_send(self, ledger_tick, tick_atom_v); // it needs the others, too
       },
       [self](configure_atom, const conf::config_ptr& config) { self->state.config = config; },
   };

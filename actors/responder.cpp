@@ -17,7 +17,7 @@ namespace bitnetd::actors {
 
 namespace {
 
-constexpr std::chrono::milliseconds tick_interval{100};
+constexpr std::chrono::milliseconds responder_tick{100};
 
 batch_assembly assembly_of(job parent) {
   batch_assembly out;
@@ -358,7 +358,7 @@ responder_actor::behavior_type responder(responder_actor::stateful_pointer<respo
     self->state.close(self);
     self->quit(end.reason);
   });
-  self->delayed_send(self, tick_interval, tick_atom_v);
+  self->delayed_send(self, responder_tick, tick_atom_v);
   return {
       [self](open_atom, job& what) { self->state.begin(self, std::move(what)); },
       [self](hit_atom, job& what, const answer_ptr& found) {
@@ -387,7 +387,7 @@ responder_actor::behavior_type responder(responder_actor::stateful_pointer<respo
       [self](written_atom, const job_id& id) { self->state.written(self, id); },
       [self](tick_atom) {
         self->state.check_deadlines(self);
-        self->delayed_send(self, tick_interval, tick_atom_v);
+        self->delayed_send(self, responder_tick, tick_atom_v);
       },
       [self](connect_atom, const peers_ptr& others) { self->state.others = others; },
       [](configure_atom, const conf::config_ptr&) {

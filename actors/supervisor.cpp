@@ -21,7 +21,7 @@ namespace bitnetd::actors {
 
 namespace {
 
-constexpr std::chrono::milliseconds tick_interval{250};
+constexpr std::chrono::milliseconds supervisor_tick{250};
 constexpr std::chrono::seconds health_patience{10};
 constexpr std::size_t max_restarts = 5; // of workers, within
 constexpr std::chrono::seconds restart_window{60};
@@ -264,7 +264,7 @@ supervisor(supervisor_actor::stateful_pointer<supervisor_state> self, supervisor
   log_exceptions(self);
   self->set_down_handler([self](const caf::down_msg& what) { self->state.down(self, what); });
   state.spawn_all(self);
-  self->delayed_send(self, tick_interval, tick_atom_v);
+  self->delayed_send(self, supervisor_tick, tick_atom_v);
   return {
       [self](admin_atom, const admin_request& what) { self->state.administer(self, what); },
       [self](loaded_atom, const loaded_models_ptr& loaded) {
@@ -283,7 +283,7 @@ supervisor(supervisor_actor::stateful_pointer<supervisor_state> self, supervisor
       [self](stop_atom, std::uint32_t limit_s) { self->state.stop(self, limit_s); },
       [self](tick_atom) {
         self->state.tick(self);
-        self->delayed_send(self, tick_interval, tick_atom_v);
+        self->delayed_send(self, supervisor_tick, tick_atom_v);
       },
   };
 }

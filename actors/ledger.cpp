@@ -220,10 +220,10 @@ void ledger_state::forget(ledger_actor::pointer self, job_end end) {
     document = with.encode(*end.result);
   if (tells_items)
     end.out.what = reply_document{"result", document};
-  if (end.has_reply)
-    self->send(others->outbox, end.out);
   if (end.has_reply && BITNETD_SEEDED_BUG("double_publish"))
     self->send(others->outbox, end.out);
+  if (end.has_reply)
+    self->send(others->outbox, std::move(end.out));
   BITNETD_FAULT_POINT("ledger.told");
   if (entry.status.parent)
     if (const auto parent = open.find(*entry.status.parent); parent != open.end())

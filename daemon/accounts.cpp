@@ -18,7 +18,8 @@ std::optional<wire::refusal> accounts::open(const std::string& principal, bounds
   if (jobs > most.jobs)
     return wire::refusal{wire::errors::too_big,
                          "the batch has " + std::to_string(jobs) +
-                             " items and limits.open_jobs is " + std::to_string(most.jobs),
+                             " items, and this principal may have " + std::to_string(most.jobs) +
+                             " jobs open (its open_jobs, else limits.open_jobs)",
                          "items", static_cast<std::int64_t>(most.jobs)};
   auto& mine = open_[principal];
   const bool full_jobs = mine.jobs + jobs > most.jobs;
@@ -26,15 +27,18 @@ std::optional<wire::refusal> accounts::open(const std::string& principal, bounds
   const bool full_bytes = mine.bytes > 0 && mine.bytes + bytes > most.bytes;
   if (full_jobs || full_bytes) {
     const auto excess = full_jobs ? mine.jobs + jobs - most.jobs : 1;
-    return wire::refusal{wire::errors::busy,
-                         full_jobs ? std::to_string(mine.jobs) +
-                                         " jobs are open and limits.open_jobs is " +
-                                         std::to_string(most.jobs)
-                                   : std::to_string(mine.bytes) +
-                                         " bytes of requests are held and limits.open_bytes is " +
-                                         std::to_string(most.bytes),
-                         "", static_cast<std::int64_t>(full_jobs ? most.jobs : most.bytes),
-                         hint(mine.ms_per_job * static_cast<double>(excess))};
+    return wire::refusal{
+        wire::errors::busy,
+        full_jobs ? std::to_string(mine.jobs) +
+                        " jobs are open, and this "
+                        "principal may have " +
+                        std::to_string(most.jobs) + " (its open_jobs, else limits.open_jobs)"
+                  : std::to_string(mine.bytes) +
+                        " bytes of requests are held, "
+                        "and this principal may have " +
+                        std::to_string(most.bytes) + " (its open_bytes, else limits.open_bytes)",
+        "", static_cast<std::int64_t>(full_jobs ? most.jobs : most.bytes),
+        hint(mine.ms_per_job * static_cast<double>(excess))};
   }
   mine.jobs += jobs;
   mine.bytes += bytes;

@@ -65,11 +65,25 @@ parse_keys(std::string_view text, const std::string& file, std::vector<problem>&
 std::map<std::string, std::string> read_client_keys(const fs::path& beside,
                                                     std::vector<problem>& problems) {
   std::map<std::string, std::string> out;
+  const auto folder = beside / clients_folder;
   std::set<fs::path> files; // sorted, so that problems come in the same order
-  std::error_code none;     // no directory: no clients
-  for (const auto& entry : fs::directory_iterator(beside / clients_folder, none))
-    if (entry.path().extension() == public_ending && files.size() < most_files)
-      files.insert(entry.path());
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error))
+    if (entry->path().extension() == public_ending)
+      files.insert(entry->path());
+  if (error && error != std::errc::no_such_file_or_directory) // else nobody has a key
+    problems.push_back({folder.string(), 0, 0, {}, "cannot be listed: " + error.message()});
+  if (files.size() > most_files) {
+    problems.push_back({folder.string(),
+                        0,
+                        0,
+                        {},
+                        "holds " + std::to_string(files.size()) + " files, more than " +
+                            std::to_string(most_files) +
+                            "; a principal's keys may share one file"});
+    return out;
+  }
   for (const auto& file : files) {
     const auto principal = file.stem().string();
     if (!is_name(principal)) {

@@ -49,6 +49,20 @@ TEST_CASE_METHOD(conf_fixture, "what is no key, no name or somebody else's is to
         "clients.d/alice.pub:3:1: expected a public key of 40 Z85 characters, or a comment\n");
 }
 
+TEST_CASE_METHOD(conf_fixture,
+                 "a clients.d that cannot be listed or is too large takes no key away",
+                 "[conf][keys]") {
+  SECTION("a file in its place") { directory.write("clients.d", "no directory"); }
+  SECTION("too many files") {
+    for (int i = 0; i <= 4096; ++i)
+      directory.write("clients.d/c" + std::to_string(i) + ".pub", "");
+  }
+  const auto loaded = load_text(one_model);
+  CHECK_FALSE(loaded.value); // so a running daemon goes on with the keys it knows
+  REQUIRE(loaded.problems.size() == 1);
+  CHECK_THAT(loaded.problems[0].text(), Catch::Contains("clients.d"));
+}
+
 TEST_CASE("the server's key is systemd's credential where there is one", "[conf][keys]") {
   const temporary_directory credentials;
   CHECK(server_key_file("/etc/bitnetd/bitnetd.yaml", {}) == "/etc/bitnetd/server.key");

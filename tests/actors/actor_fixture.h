@@ -128,6 +128,17 @@ public:
     caf::anon_send(to, std::forward<Ts>(what)...);
     run.run();
   }
+  /// Asks the actor under test and returns its answer, which must come without time passing.
+  template <class Answer, class Handle, class... Ts>
+  Answer question(const Handle& to, Ts&&... what) {
+    const stand_in asker{system};
+    caf::send_as(asker.handle(), to, std::forward<Ts>(what)...);
+    run.run();
+    auto out = std::get<0>(asker.last<Answer>());
+    caf::anon_send_exit(asker.handle(), caf::exit_reason::kill);
+    run.run();
+    return out;
+  }
   /// Lets time pass, on our clock and on CAF's.
   void pass(microseconds by) {
     time->advance(by);

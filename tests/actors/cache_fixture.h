@@ -8,8 +8,6 @@
 #include "tests/actors/tiny_models.h"
 #include "tests/support/scratch_folder.h"
 
-#include <caf/scoped_actor.hpp>
-
 #include <memory>
 #include <string>
 #include <vector>

@@ -184,14 +184,7 @@ TEST_CASE_METHOD(similarity_fixture, "an expired or evicted neighbour is passed 
   learn_at("Which profiles are there?", 0.0, "far away");
   pass(seconds{11});
   CHECK(computes(look_at("Tell me how to cancel a job", 0.99)));
-  const auto stats = [&] {
-    std::string out;
-    caf::scoped_actor self{system};
-    auto answer = self->request(aut, caf::infinite, stats_atom_v);
-    run.run();
-    answer.receive([&](const std::string& text) { out = text; }, [](const caf::error&) {});
-    return nlohmann::json::parse(out);
-  }();
+  const auto stats = nlohmann::json::parse(question<std::string>(aut, stats_atom_v));
   CHECK(stats["vectors"] == 1); // the expired one is gone from the index as well
 }
 
@@ -225,12 +218,7 @@ struct shadow_fixture : similarity_fixture {
              answer);
   }
   nlohmann::json measured() {
-    std::string out;
-    caf::scoped_actor self{system};
-    auto answer = self->request(aut, caf::infinite, stats_atom_v);
-    run.run();
-    answer.receive([&](const std::string& text) { out = text; }, [](const caf::error&) {});
-    return nlohmann::json::parse(out)["rules"][0];
+    return nlohmann::json::parse(question<std::string>(aut, stats_atom_v))["rules"][0];
   }
 };
 

@@ -7,8 +7,6 @@
 #include "tests/actors/pure_test_helpers.h"
 #include "tests/support/scratch_folder.h"
 
-#include <caf/scoped_actor.hpp>
-
 #include <memory>
 #include <optional>
 #include <string>

@@ -197,14 +197,7 @@ TEST_CASE_METHOD(ledger_fixture, "what has passed its retention is removed", "[a
 
 TEST_CASE_METHOD(ledger_fixture, "the number of jobs on their way is known for a drain",
                  "[actors][ledger]") {
-  const auto count = [&] {
-    std::uint64_t out = 99;
-    caf::scoped_actor self{system};
-    auto answer = self->request(aut, caf::infinite, count_atom_v);
-    run.run();
-    answer.receive([&](std::uint64_t n) { out = n; }, [](const caf::error&) {});
-    return out;
-  };
+  const auto count = [&] { return question<std::uint64_t>(aut, count_atom_v); };
   CHECK(count() == 0);
   admit(make(1));
   miss_all();

@@ -22,9 +22,8 @@ public:
   virtual std::vector<std::size_t> wait(std::chrono::milliseconds most) = 0;
 };
 
-/// `address` is host:port of a TCP socket, or for bitnetd the endpoint of its front.
-std::unique_ptr<peer> connect_bitnetd(const std::string& address, std::size_t n, std::size_t bytes);
-std::unique_ptr<peer> connect_text(const std::string& kind, const std::string& address,
-                                   std::size_t n, std::size_t bytes);
+/// `address` is host:port of a TCP socket, or ipc://PATH.
+std::unique_ptr<peer> connect_to(const std::string& kind, const std::string& address, std::size_t n,
+                                 std::size_t bytes);
 
 } // namespace queues

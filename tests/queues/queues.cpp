@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "tests/queues/peer.h"
 
-#include <zmq.hpp>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -20,67 +18,6 @@
 
 namespace queues {
 namespace {
-
-class bitnetd_peer final : public peer {
-public:
-  bitnetd_peer(const std::string& endpoint, std::size_t n, std::size_t bytes) {
-    // Nothing is computed: the job starts next year. What is left is what is measured, the accept.
-    body_ = R"({"not_before":")" + next_year() + R"(","params":{"max_tokens":1},"prompt":")";
-    const std::size_t frame = body_.size() + 2;
-    body_ += std::string(bytes > frame ? bytes - frame : 1, 'x') + "\"}";
-    for (std::size_t i = 0; i < n; ++i) {
-      sockets_.emplace_back(context_, zmq::socket_type::dealer);
-      sockets_.back().set(zmq::sockopt::linger, 0);
-      sockets_.back().connect(endpoint);
-    }
-    for (auto& socket : sockets_)
-      items_.push_back({socket.handle(), 0, ZMQ_POLLIN, 0});
-  }
-  void push(std::size_t i) override {
-    const auto put = [&](std::string_view frame, zmq::send_flags flags) {
-      (void)sockets_[i].send(zmq::buffer(frame), flags);
-    };
-    put("BN1", zmq::send_flags::sndmore);
-    put("submit", zmq::send_flags::sndmore);
-    put("1", zmq::send_flags::sndmore);
-    put(body_, zmq::send_flags::none);
-  }
-  std::vector<std::size_t> wait(std::chrono::milliseconds most) override {
-    if (::zmq_poll(items_.data(), static_cast<int>(items_.size()), most.count()) < 0)
-      throw std::runtime_error(zmq_strerror(zmq_errno()));
-    std::vector<std::size_t> out;
-    for (std::size_t i = 0; i < items_.size(); ++i)
-      if (items_[i].revents != 0) {
-        read(i);
-        out.push_back(i);
-      }
-    return out;
-  }
-
-private:
-  static std::string next_year() {
-    const auto later = std::time(nullptr) + 300 * 86400;
-    char text[32];
-    std::tm parts{};
-    ::gmtime_r(&later, &parts);
-    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return text;
-  }
-  void read(std::size_t i) {
-    zmq::message_t frames[4];
-    for (auto& frame : frames)
-      (void)sockets_[i].recv(frame);
-    if (frames[1].to_string_view() != "accepted")
-      throw std::runtime_error("bitnetd: " + frames[3].to_string());
-    if (frames[3].to_string_view().find("\"fsync\":true") == std::string_view::npos)
-      throw std::runtime_error("bitnetd: not synced: " + frames[3].to_string());
-  }
-
-  zmq::context_t context_{1};
-  std::vector<zmq::socket_t> sockets_;
-  std::vector<zmq::pollitem_t> items_;
-  std::string body_;
-};
 
 double quantile(std::vector<double>& sorted, double q) {
   return sorted.empty() ? 0 : sorted[static_cast<std::size_t>(q * double(sorted.size() - 1))];
@@ -131,11 +68,6 @@ void time_fdatasync(const char* file) {
 
 } // namespace
 
-std::unique_ptr<peer> connect_bitnetd(const std::string& address, std::size_t n,
-                                      std::size_t bytes) {
-  return std::make_unique<bitnetd_peer>(address, n, bytes);
-}
-
 } // namespace queues
 
 int main(int argc, char** argv) {
@@ -151,8 +83,7 @@ int main(int argc, char** argv) {
     }
     const auto n = std::strtoul(argv[3], nullptr, 10);
     const auto bytes = std::strtoul(argv[5], nullptr, 10);
-    const auto queue = kind == "bitnetd" ? queues::connect_bitnetd(argv[2], n, bytes)
-                                         : queues::connect_text(kind, argv[2], n, bytes);
+    const auto queue = queues::connect_to(kind, argv[2], n, bytes);
     queues::run(*queue, n, std::strtod(argv[4], nullptr));
     return 0;
   } catch (const std::exception& why) {

@@ -52,7 +52,7 @@ class attention::unit_view {
 public:
   unit_view(const attention& owner, const unit& u, const float* q)
       : shape_{owner.shape_}, unit_{u}, head_kv_{u.head / (owner.n_head_ / shape_.n_head_kv)},
-        scale_{1.0f / std::sqrt(static_cast<float>(shape_.head_dim))} {
+        window_{owner.window_}, scale_{1.0f / std::sqrt(static_cast<float>(shape_.head_dim))} {
     for (std::size_t i = 0; i < n_queries(); ++i) {
       const auto row = u.sequence->first_row + u.row + i / u.n_heads;
       offsets_[i] = (row * owner.n_head_ + u.head + i % u.n_heads) * shape_.head_dim;
@@ -78,9 +78,10 @@ public:
     return rows;
   }
 
-  /// Attention over one part of the positions.
+  /// Attention over one part of the positions, counted from the first that is not hidden.
   void compute(std::size_t part, partial& result, const pointers& out,
                const kernel_table& kernels) const {
+    part += unit_.hidden_parts;
     const auto first_page = part * part_pages;
     const auto first_position = part * attention_part_positions;
     const auto head_bytes = shape_.head_dim * page_tokens * bytes_per_value(shape_.type);
@@ -92,21 +93,42 @@ public:
     }
     for (std::size_t i = 0; i < n_queries(); ++i) {
       const auto sees = s.first_position + unit_.row + i / unit_.n_heads + 1;
-      result.n_visible[i] =
-          sees > first_position ? std::min(sees - first_position, attention_part_positions) : 0;
+      const auto hidden = window_ != 0 && sees > window_ ? sees - window_ : 0;
+      const auto in_part = [&](std::size_t position) {
+        return position > first_position
+                   ? std::min(position - first_position, attention_part_positions)
+                   : 0;
+      };
+      result.n_visible[i] = in_part(sees);
+      result.n_hidden[i] = in_part(hidden);
     }
     const auto kernel = shape_.type == kv_type::f32 ? kernels.attention_f32 : kernels.attention_f16;
-    kernel({queries_.data(), result.n_visible.data(), n_queries(), shape_.head_dim, keys.data(),
-            values.data(), scale_, result.max.data(), result.sum.data(), out.data()});
+    kernel({queries_.data(), result.n_visible.data(), result.n_hidden.data(), n_queries(),
+            shape_.head_dim, keys.data(), values.data(), scale_, result.max.data(),
+            result.sum.data(), out.data()});
   }
 
-  /// Adds a later part to what is there.
+  /// Adds a later part to what is there; where nothing is (a window has left it behind), the part
+  /// is the beginning.
   void merge(partial& result, const pointers& out, const partial& part, const pointers& part_out,
              const kernel_table& kernels) const {
     for (std::size_t i = 0; i < n_queries(); ++i)
-      if (part.n_visible[i] > 0)
+      if (part.is_empty(i))
+        continue;
+      else if (result.is_empty(i))
+        begin(result, out, part, part_out, i);
+      else
         kernels.attention_merge(&result.max[i], &result.sum[i], out[i], part.max[i], part.sum[i],
                                 part_out[i], shape_.head_dim);
+  }
+
+  void begin(partial& result, const pointers& out, const partial& part, const pointers& part_out,
+             std::size_t i) const {
+    result.max[i] = part.max[i];
+    result.sum[i] = part.sum[i];
+    result.n_visible[i] = part.n_visible[i];
+    result.n_hidden[i] = part.n_hidden[i];
+    std::copy_n(part_out[i], shape_.head_dim, out[i]);
   }
 
   void copy(const pointers& from, const pointers& to) const {
@@ -125,7 +147,7 @@ private:
 
   const kv_shape& shape_;
   const unit& unit_;
-  std::size_t head_kv_;
+  std::size_t head_kv_, window_;
   float scale_;
   std::array<const float*, max_queries> queries_{};
   std::array<std::size_t, max_queries> offsets_{};
@@ -150,9 +172,14 @@ std::size_t attention::list_units(std::span<const attention_rows> sequences) {
         for (std::size_t head = 0; head < group; head += heads_at_once) {
           const auto n_rows = std::min(rows_at_once, s.n_rows - row);
           const auto sees = s.first_position + row + n_rows;
-          const auto parts = (sees + attention_part_positions - 1) / attention_part_positions;
+          const auto first_sees = s.first_position + row + 1;
+          const auto hidden_parts = window_ != 0 && first_sees > window_
+                                        ? (first_sees - window_) / attention_part_positions
+                                        : 0;
+          const auto parts =
+              (sees + attention_part_positions - 1) / attention_part_positions - hidden_parts;
           units_.push_back({&s, row, n_rows, group_head + head,
-                            std::min(heads_at_once, group - head), parts, n_parts});
+                            std::min(heads_at_once, group - head), parts, n_parts, hidden_parts});
           n_parts += parts;
         }
   }
@@ -160,7 +187,8 @@ std::size_t attention::list_units(std::span<const attention_rows> sequences) {
 }
 
 void attention::apply(std::span<const attention_rows> sequences, std::span<const float> q,
-                      std::span<float> out, const compute_context& on) {
+                      std::span<float> out, const compute_context& on, std::size_t window) {
+  window_ = window;
   const auto n_parts = list_units(sequences);
   // Few units with many parts: one sequence, far into its context. Both ways compute the same
   // parts and merge them in the same order.

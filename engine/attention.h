@@ -54,13 +54,15 @@ public:
 
   ///   out[h] = sum_j softmax_j(q[h] . k[j] / sqrt(head_dim)) * v[j]
   ///
+  /// A row at position p sees j <= p; with a `window`, only the last `window` of them.
+  ///
   /// Shapes   q, out [n_rows, n_head * head_dim]; every row belongs to one of `sequences`.
   ///
   /// The positions of a sequence are cut every 256, at the same places for every row; each part is
   /// a softmax of its own, and parts are merged in ascending order. So a row's bits depend on its
   /// own keys and values only: not on the batch, the chunk it came in, threads or page addresses.
   void apply(std::span<const attention_rows> sequences, std::span<const float> q,
-             std::span<float> out, const compute_context& on);
+             std::span<float> out, const compute_context& on, std::size_t window = 0);
 
 private:
   static constexpr std::size_t max_queries = 16;
@@ -69,13 +71,18 @@ private:
   struct unit {
     const attention_rows* sequence;
     std::size_t row, n_rows, head, n_heads;
-    std::size_t n_parts;    ///< of 256 positions, up to the last that the last row sees
-    std::size_t first_part; ///< all units' parts numbered through
+    std::size_t n_parts;      ///< of 256 positions, up to the last that the last row sees
+    std::size_t first_part;   ///< all units' parts numbered through
+    std::size_t hidden_parts; ///< that lie before what the first row sees
   };
   /// What a part, or several merged, gave for each query of a unit.
   struct partial {
     std::array<float, max_queries> max, sum;
-    std::array<std::size_t, max_queries> n_visible; ///< 0: the query sees nothing of this part
+    std::array<std::size_t, max_queries> n_visible, n_hidden; ///< as kernels have them
+
+    [[nodiscard]] bool is_empty(std::size_t query) const noexcept {
+      return n_visible[query] <= n_hidden[query];
+    }
   };
   class unit_view;
 
@@ -85,7 +92,7 @@ private:
   void apply_in_parts(std::size_t n_parts, const float* q, float* out, const compute_context& on);
 
   kv_shape shape_;
-  std::size_t n_head_;
+  std::size_t n_head_, window_ = 0;
   std::vector<unit> units_;
   std::vector<const unit*> unit_of_part_;
   std::vector<partial> partials_;

@@ -80,7 +80,11 @@ struct forward_pass::state {
   void norm_heads(std::size_t layer_index, const layer_weights& w);
   void add_to_residual(std::size_t layer_index, operation op, const std::vector<float>& post_norm);
   void quantize(std::size_t layer_index, std::span<const float> from, std::size_t cols);
-  void count_attention(operation_cost& cost) const;
+  void count_attention(operation_cost& cost, std::size_t window) const;
+  /// How many positions a row of this layer sees; 0: all before it.
+  [[nodiscard]] std::size_t window_of(std::size_t index) const {
+    return shape.is_global(index) ? 0 : shape.window;
+  }
 
   /// The first `rows.size()` rows of a buffer.
   [[nodiscard]] std::span<float> used(std::vector<float>& buffer, std::size_t width) const {
@@ -221,9 +225,9 @@ void forward_pass::state::attention_block(std::size_t index) {
   });
   measured(index, operation::attention, [&] {
     store(index);
-    attend.apply(sequences, used(q, q_width), used(heads, q_width), on);
+    attend.apply(sequences, used(q, q_width), used(heads, q_width), on, window_of(index));
   });
-  count_attention(cost(index, operation::attention));
+  count_attention(cost(index, operation::attention), window_of(index));
 
   if (shape.sub_norms)
     measured(index, operation::norm, [&] {
@@ -427,12 +431,14 @@ void forward_pass::state::project(std::size_t layer_index, operation op, const l
 }
 
 /// Keys and values are counted once per sequence and step: a chunk's rows share what they read.
-void forward_pass::state::count_attention(operation_cost& to) const {
+void forward_pass::state::count_attention(operation_cost& to, std::size_t window) const {
+  const auto most = window == 0 ? static_cast<std::size_t>(-1) : window;
   for (const auto& part : sequences) {
-    const auto context = part.first_position + part.n_rows;
+    const auto end = part.first_position + part.n_rows;
+    const auto context = std::min(end, most + std::min(part.n_rows, end - 1));
     to.kv_bytes += 2 * context * kv_width * bytes_per_value(pages.type);
     for (std::size_t i = 0; i < part.n_rows; ++i)
-      to.multiplications += 2 * (part.first_position + i + 1) * q_width;
+      to.multiplications += 2 * std::min(part.first_position + i + 1, most) * q_width;
   }
 }
 

@@ -132,7 +132,6 @@ void refuse_other_graphs(const model_source& file, const key_reader& keys, std::
 }
 
 /// Gemma 3 lets five of six layers see a window only, and turns their heads by a base of their own.
-/// Within the window both kinds of layers see the same: longer texts are refused instead.
 void read_window(const key_reader& keys, hyperparameters& shape) {
   const auto window = keys.optional_count("attention.sliding_window", 0, 1u << 24).value_or(0);
   if (window == 0)
@@ -142,10 +141,11 @@ void read_window(const key_reader& keys, hyperparameters& shape) {
                 "is not supported; ignoring it would change the results");
   shape.global_layer_every = 6;
   shape.rope_theta_local = keys.number("rope.local.freq_base", 10000.0f, 1.0, 1e12);
-  shape.n_context = std::min(shape.n_context, window);
+  shape.window = window;
 }
 
-pooling read_pooling(const model_source& file, const key_reader& keys, const hyperparameters& shape) {
+pooling read_pooling(const model_source& file, const key_reader& keys,
+                     const hyperparameters& shape) {
   const auto stated = keys.optional_count("pooling_type", 0, 4);
   const bool embeds = shape.arch == architecture::qwen3 || shape.arch == architecture::gemma3;
   if (embeds && shape.input_norms && stated.value_or(0) <= 1) {
@@ -225,7 +225,8 @@ bool any_ternary_projection(const model_source& file, std::uint32_t n_layer) {
   return false;
 }
 
-activation_quantization default_activations(const model_source& file, const hyperparameters& shape) {
+activation_quantization default_activations(const model_source& file,
+                                            const hyperparameters& shape) {
   if (shape.arch != architecture::llama)
     return activation_quantization::absmax;
   // TriLM was trained with float activations, Llama3-8B-1.58 and Falcon3 with int8 ones; nothing

@@ -48,7 +48,8 @@ struct hyperparameters {
   /// Every n-th layer turns heads by rope_theta, the others by rope_theta_local; 0: all alike.
   std::uint32_t global_layer_every = 0;
   float rope_theta_local = 10000.0f;
-  bool tied_head = true; ///< no output.weight: the head is token_embd
+  std::uint32_t window = 0; ///< positions that a row of those other layers sees; 0: all
+  bool tied_head = true;    ///< no output.weight: the head is token_embd
 
   [[nodiscard]] std::uint64_t kv_width() const noexcept {
     return std::uint64_t{n_head_kv} * head_dim;

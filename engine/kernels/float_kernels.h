@@ -332,9 +332,12 @@ inline void page_scores(const float* const* queries, size_t head_dim, const T* k
   }
 }
 
-/// Turns the first `n` scores of one query into exp(score - max); returns max and sum.
-inline void part_softmax(float* scores, size_t n, float& max, float& sum) {
+/// Turns scores [from, n) of one query into exp(score - max), those before into 0; returns max and
+/// sum.
+inline void part_softmax(float* scores, size_t from, size_t n, float& max, float& sum) {
   const size_t end = (n + lanes - 1) / lanes * lanes;
+  for (size_t i = 0; i < from; ++i)
+    scores[i] = -__builtin_inff();
   for (size_t i = n; i < end; ++i)
     scores[i] = -__builtin_inff();
   // Lane by lane: the largest is the same in any order (a NaN shows in the sum).
@@ -400,28 +403,41 @@ template <size_t Queries, class T> inline void attend(const attention_part& part
   alignas(64) float scores[Queries][attention_part_positions];
   const auto* queries = part.queries + first;
   const auto* n_visible = part.n_visible + first;
+  const auto* n_hidden = part.n_hidden + first;
   size_t most = 0, least = attention_part_positions;
+  size_t most_hidden = 0, least_hidden = attention_part_positions;
   for (size_t q = 0; q < Queries; ++q) {
     most = n_visible[q] > most ? n_visible[q] : most;
     least = n_visible[q] < least ? n_visible[q] : least;
+    most_hidden = n_hidden[q] > most_hidden ? n_hidden[q] : most_hidden;
+    least_hidden = n_hidden[q] < least_hidden ? n_hidden[q] : least_hidden;
   }
-  for (size_t j = 0; j < most; j += page_positions)
+  for (size_t j = least_hidden / page_positions * page_positions; j < most; j += page_positions)
     page_scores<Queries>(queries, part.head_dim,
                          static_cast<const T*>(part.keys[j / page_positions]), part.scale, scores,
                          j);
   for (size_t q = 0; q < Queries; ++q) {
     part.sum[first + q] = 0;
-    if (n_visible[q] > 0)
-      part_softmax(scores[q], n_visible[q], part.max[first + q], part.sum[first + q]);
+    if (n_visible[q] > n_hidden[q])
+      part_softmax(scores[q], n_hidden[q], n_visible[q], part.max[first + q], part.sum[first + q]);
     __builtin_memset(part.out[first + q], 0, part.head_dim * sizeof(float));
   }
   // What all of them see in one pass; the rest one by one, so that nothing a query may not see
   // (a NaN, for one) can touch its sums.
-  add_values<Queries, T>(part.values, part.head_dim, scores, 0, least, part.out + first);
+  const size_t shared_from = most_hidden, shared_to = least > most_hidden ? least : most_hidden;
+  const auto add_alone = [&](size_t q, size_t from, size_t to) {
+    from = from > n_hidden[q] ? from : n_hidden[q];
+    to = to < n_visible[q] ? to : n_visible[q];
+    if (from < to)
+      add_values<1, T>(part.values, part.head_dim, scores + q, from, to, part.out + first + q);
+  };
+  if (least_hidden < shared_from)
+    for (size_t q = 0; q < Queries; ++q)
+      add_alone(q, 0, shared_from);
+  add_values<Queries, T>(part.values, part.head_dim, scores, shared_from, shared_to,
+                         part.out + first);
   for (size_t q = 0; q < Queries; ++q)
-    if (n_visible[q] > least)
-      add_values<1, T>(part.values, part.head_dim, scores + q, least, n_visible[q],
-                       part.out + first + q);
+    add_alone(q, shared_to, attention_part_positions);
 }
 
 template <class T> inline void attention_all(const attention_part& part) {

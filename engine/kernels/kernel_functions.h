@@ -86,7 +86,8 @@ constexpr size_t attention_part_positions = 256;
 /// Attention of a few queries that read one KV head, over up to 256 neighbouring positions.
 struct attention_part {
   const float* const* queries; ///< [n_queries] of head_dim values
-  const size_t* n_visible; ///< [n_queries]: query i sees the first n_visible[i] <= 256 positions
+  const size_t* n_visible;     ///< [n_queries]: query i sees positions before n_visible[i] <= 256,
+  const size_t* n_hidden;      ///< [n_queries]: but not the first n_hidden[i] (out of its window)
   size_t n_queries, head_dim;
   const void* const* keys;   ///< one per page of 32 positions: [head_dim][32] floats or halves
   const void* const* values; ///< one per page: [32][head_dim]

@@ -54,10 +54,11 @@ struct stored_sequence {
 
 /// Attention of one query head at `position`, in double.
 std::vector<double> exact(const stored_sequence& s, const float* q, std::size_t head_kv,
-                          std::size_t position) {
+                          std::size_t position, std::size_t window = 0) {
+  const auto first = window != 0 && position + 1 > window ? position + 1 - window : 0;
   const auto dim = s.shape.head_dim, width = s.shape.width();
   std::vector<double> scores, out(dim);
-  for (std::size_t j = 0; j <= position; ++j) {
+  for (std::size_t j = first; j <= position; ++j) {
     double dot = 0;
     for (std::size_t d = 0; d < dim; ++d)
       dot += static_cast<double>(q[d]) * s.stored(s.keys[j * width + head_kv * dim + d]);
@@ -65,8 +66,8 @@ std::vector<double> exact(const stored_sequence& s, const float* q, std::size_t 
   }
   const auto top = *std::ranges::max_element(scores);
   double sum = 0;
-  for (std::size_t j = 0; j <= position; ++j) {
-    const auto weight = std::exp(scores[j] - top);
+  for (std::size_t j = first; j <= position; ++j) {
+    const auto weight = std::exp(scores[j - first] - top);
     sum += weight;
     for (std::size_t d = 0; d < dim; ++d)
       out[d] += weight * s.stored(s.values[j * width + head_kv * dim + d]);
@@ -78,11 +79,12 @@ std::vector<double> exact(const stored_sequence& s, const float* q, std::size_t 
 
 std::vector<float> attend(const kv_shape& shape, std::size_t n_head,
                           const std::vector<attention_rows>& sequences, const std::vector<float>& q,
-                          std::size_t threads, const kernel_table& kernels) {
+                          std::size_t threads, const kernel_table& kernels,
+                          std::size_t window = 0) {
   compute_node node{{}, threads};
   attention op{shape, n_head};
   std::vector<float> out(q.size());
-  node.run([&] { op.apply(sequences, q, out, {node, kernels}); });
+  node.run([&] { op.apply(sequences, q, out, {node, kernels}, window); });
   return out;
 }
 
@@ -157,6 +159,42 @@ TEST_CASE("attention gives the same bits in any chunking, batch, thread count, i
                      whole.end() - static_cast<long>(25 * row_values)));
     CHECK(std::equal(out.end() - static_cast<long>(15 * row_values), out.end(),
                      whole.end() - static_cast<long>(15 * row_values)));
+  }
+}
+
+TEST_CASE("with a window a row sees its last positions only, the same bits in any chunking",
+          "[engine][attention]") {
+  const auto type = GENERATE(kv_type::f32, kv_type::f16);
+  const auto window = GENERATE(as<std::size_t>{}, 1, 31, 256, 300, 2000);
+  const std::size_t n_head = 4, head_dim = 20, n = 640;
+  const kv_shape shape{type, 2, head_dim};
+  const stored_sequence sequence{shape, n, 5};
+  const auto row_values = n_head * head_dim;
+  const auto q = random_floats(n * row_values, 7);
+  CAPTURE(window, type == kv_type::f16);
+  const auto whole =
+      attend(shape, n_head, {sequence.rows(0, n, 0)}, q, 2, all_kernels().front(), window);
+  for (const std::size_t row : {0u, 5u, 30u, 31u, 255u, 256u, 299u, 300u, 511u, 512u, 639u})
+    for (std::size_t h = 0; h < n_head; ++h) {
+      const auto at = row * row_values + h * head_dim;
+      const auto expected = exact(sequence, q.data() + at, h / 2, row, window);
+      for (std::size_t d = 0; d < head_dim; ++d)
+        REQUIRE(whole[at + d] == Approx(expected[d]).margin(5e-6));
+    }
+  for (const auto& kernels : all_kernels()) {
+    if (!kernels.supported())
+      continue;
+    CAPTURE(kernels.name);
+    CHECK(attend(shape, n_head, {sequence.rows(0, n, 0)}, q, 4, kernels, window) == whole);
+    for (const std::size_t position : {0u, 299u, 300u, 639u})
+      for (const std::size_t threads : {1u, 4u}) {
+        const auto first = q.begin() + static_cast<long>(position * row_values);
+        const std::vector<float> one(first, first + static_cast<long>(row_values));
+        const auto out =
+            attend(shape, n_head, {sequence.rows(0, 1, position)}, one, threads, kernels, window);
+        CHECK(std::equal(out.begin(), out.end(),
+                         whole.begin() + static_cast<long>(position * row_values)));
+      }
   }
 }
 

@@ -257,7 +257,8 @@ TEST_CASE("an embedding folder has norms of inputs, and Gemma's own norms lack o
   CHECK(shape.pool == pooling::last);
   CHECK(shape.input_norms);
   CHECK(shape.embed_scale == Approx(std::sqrt(128.0)));
-  CHECK(shape.n_context == 32); // beyond the window its layers would differ
+  CHECK(shape.window == 32);
+  CHECK(shape.n_context > 32);
   CHECK(shape.activations == activation_quantization::absmax);
   const auto& layer = loaded.per_node[0]->layers[0];
   CHECK(layer.ffn_norm == std::vector<float>(width, 1.25f));
@@ -265,6 +266,27 @@ TEST_CASE("an embedding folder has norms of inputs, and Gemma's own norms lack o
   CHECK(layer.q_norm == std::vector<float>(64, 0.5f));
   CHECK(layer.down_norm_in == std::vector<float>(ff, 0.75f)); // stored plainly
   CHECK(layer.q.is_ternary());
+
+  // Its only layer has a window: the last row sees the 32 last tokens, itself among them.
+  compute_node node{node_description{}, 2};
+  const auto embedding_with = [&](std::size_t changed, std::size_t chunk) {
+    evaluator eval{loaded.description,
+                   loaded.per_node[0],
+                   node,
+                   best_kernels(),
+                   {.chunk = chunk, .max_tokens = 60}};
+    std::vector<token_id> tokens;
+    for (token_id i = 0; i < 60; ++i)
+      tokens.push_back(i % 7);
+    if (changed < tokens.size())
+      tokens[changed] = 7;
+    return eval.embed(tokens);
+  };
+  const auto plain = embedding_with(60, 128);
+  CHECK(embedding_with(60, 1) == plain);
+  CHECK(embedding_with(60 - 33, 128) == plain);
+  CHECK(embedding_with(0, 16) == plain);
+  CHECK(embedding_with(60 - 32, 128) != plain);
 }
 
 TEST_CASE("a folder that would give other results than its own is refused",

@@ -121,6 +121,7 @@ struct served_model {
   std::string i2s_layout, activations; ///< as configured
   std::shared_ptr<const engine::model> description;
   std::vector<std::shared_ptr<const engine::weights>> per_node; ///< one per worker
+  std::uint64_t weight_bytes = 0;                               ///< on all workers together
 };
 using model_handle = std::shared_ptr<const served_model>;
 using model_set = std::shared_ptr<const std::vector<model_handle>>;

@@ -20,8 +20,10 @@ bool same(const conf::model_config& wanted, const served_model& loaded) {
 
 model_handle load_one(const conf::model_config& wanted,
                       const std::vector<engine::node_description>& nodes,
-                      const engine::kernel_table& kernels) {
+                      const engine::kernel_table& kernels,
+                      std::optional<std::uint64_t> bytes_left) {
   engine::load_options options;
+  options.max_weight_bytes = bytes_left;
   options.template_name = wanted.chat_template;
   options.name = wanted.name;
   options.i2s = engine::find_i2s_layout(wanted.i2s_layout).value_or(engine::i2s_layout::common);
@@ -37,6 +39,7 @@ model_handle load_one(const conf::model_config& wanted,
   out->activations = wanted.activations;
   out->description = std::move(loaded.description);
   out->per_node = std::move(loaded.per_node);
+  out->weight_bytes = loaded.weight_bytes;
   log::info("model {}: {} ({} layers, width {}, vocabulary {}, context {}), {} KiB, hash {}",
             out->name, out->description->shape.arch_name, out->description->shape.n_layer,
             out->description->shape.n_embd, out->description->shape.n_vocab,
@@ -49,12 +52,26 @@ model_handle load_one(const conf::model_config& wanted,
 
 model_set load_models(const std::vector<conf::model_config>& wanted,
                       const std::vector<engine::node_description>& nodes,
-                      const engine::kernel_table& kernels, const model_set& loaded) {
+                      const engine::kernel_table& kernels, const model_set& loaded,
+                      std::uint64_t max_bytes) {
+  const auto find = [&](const conf::model_config& model) {
+    return std::ranges::find_if(*loaded, [&](const auto& one) { return same(model, *one); });
+  };
+  std::uint64_t used = 0; // first by what is there already, wherever it stands in the list
+  for (const auto& model : wanted)
+    if (const auto found = find(model); found != loaded->end())
+      used += (*found)->weight_bytes;
   auto out = std::make_shared<std::vector<model_handle>>();
   for (const auto& model : wanted) {
-    const auto found =
-        std::ranges::find_if(*loaded, [&](const auto& handle) { return same(model, *handle); });
-    out->push_back(found != loaded->end() ? *found : load_one(model, nodes, kernels));
+    if (const auto found = find(model); found != loaded->end()) {
+      out->push_back(*found);
+      continue;
+    }
+    std::optional<std::uint64_t> left;
+    if (max_bytes > 0)
+      left = max_bytes - std::min(used, max_bytes);
+    out->push_back(load_one(model, nodes, kernels, left));
+    used += out->back()->weight_bytes;
   }
   return out;
 }

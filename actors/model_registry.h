@@ -10,10 +10,12 @@
 namespace bitnetd::actors {
 
 /// Loads the configured models onto every node. What `loaded` holds already, under the same name
-/// and path and with the same use, is taken over. Throws engine::load_error.
+/// and path and with the same use, is taken over. All of them together stay within `max_bytes` of
+/// weights (0: no limit). Throws engine::load_error.
 [[nodiscard]] model_set load_models(const std::vector<conf::model_config>& wanted,
                                     const std::vector<engine::node_description>& nodes,
-                                    const engine::kernel_table& kernels, const model_set& loaded);
+                                    const engine::kernel_table& kernels, const model_set& loaded,
+                                    std::uint64_t max_bytes);
 
 /// Whether `loaded` is what the configuration asks for.
 [[nodiscard]] bool same_models(const std::vector<conf::model_config>& wanted,

@@ -58,7 +58,8 @@ void supervisor_state::load_changed_models(supervisor_actor::pointer self) {
     out->wanted = config->models;
     out->models = copy.models;
     try {
-      out->models = load_models(config->models, copy.nodes, *copy.kernels, copy.models);
+      out->models = load_models(config->models, copy.nodes, *copy.kernels, copy.models,
+                                config->hardware.model_bytes);
       out->curves = curves_of(out->models, copy, *config);
     } catch (const std::exception& error) {
       out->models = copy.models;

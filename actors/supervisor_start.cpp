@@ -106,7 +106,8 @@ supervisor_actor spawn_supervisor(caf::actor_system& system, supervisor_options 
   open_jobs(parts, *config, shared);
   parts.answers = open_answers(*config, shared);
   parts.models = load_models(config->models, parts.nodes, *parts.kernels,
-                             std::make_shared<const std::vector<model_handle>>());
+                             std::make_shared<const std::vector<model_handle>>(),
+                             config->hardware.model_bytes);
   parts.curves = curves_of(parts.models, parts, *config);
   const auto n_workers = parts.nodes.size();
   const auto kernels = parts.kernels->name;

@@ -283,19 +283,32 @@ private:
   std::unordered_map<std::string, float> output_scales_;
 };
 
+/// "1.5 MiB", rounded up.
+std::string mib(std::uint64_t bytes) {
+  const auto tenths = (bytes * 10 + (1u << 20) - 1) >> 20;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " MiB";
+}
+
+void check_budget(const model_source& file, std::uint64_t bytes, const load_options& options) {
+  if (options.max_weight_bytes && bytes > *options.max_weight_bytes)
+    throw load_error{file.path().string() + ": its weights take " + mib(bytes) +
+                     ", and at most " + mib(*options.max_weight_bytes) +
+                     " are left of the budget for models; raise it, or load fewer or smaller ones"};
+}
+
 /// Refuses what cannot fit before anything is read: better than the kernel's way of saying so.
 /// Counted is the least that the weights can come to: ternary at 2 bits, everything else in halves.
-void check_memory(const model_source& file, std::size_t n_nodes) {
+void check_memory(const model_source& file, std::size_t n_nodes, const load_options& options) {
   std::uint64_t bytes = 0;
   for (const auto& tensor : file.tensors()) {
     const auto values = tensor.rows() * tensor.cols();
     bytes += tensor.name.starts_with("blk.") ? values / 4 : values * 2;
   }
   bytes *= n_nodes;
+  check_budget(file, bytes, options);
   const auto available = available_memory();
   if (!available || bytes <= *available)
     return;
-  const auto mib = [](std::uint64_t n) { return std::to_string((n >> 20) + 1) + " MiB"; };
   throw load_error{file.path().string() + ": its weights take at least " + mib(bytes) +
                    " of memory, and " + mib(*available) +
                    " can be had here (machine and control group); raise the limit, end something "
@@ -310,9 +323,13 @@ loaded_model load_model(const std::filesystem::path& path,
                         const load_options& options) {
   const auto file = open_model_source(path, options.i2s);
   model_builder builder{*file, options};
-  check_memory(*file, nodes.size());
+  check_memory(*file, nodes.size(), options);
   auto per_node = weights_loader{*file, builder, nodes, options.head}.load();
-  return {builder.finish(), std::move(per_node)};
+  std::uint64_t bytes = 0;
+  for (const auto& one : per_node)
+    bytes += one->matrix_bytes();
+  check_budget(*file, bytes, options); // what is dense after all has shown itself only now
+  return {builder.finish(), std::move(per_node), bytes};
 }
 
 } // namespace bitnetd::engine

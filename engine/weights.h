@@ -32,12 +32,16 @@ struct load_options {
   i2s_layout i2s = i2s_layout::common; ///< which of the layouts that no file names
   std::optional<activation_quantization> activations = {}; ///< instead of the family's own
   head_form head = head_form::screened;
+  /// Most bytes of all matrices on all nodes together: more is refused, before reading where the
+  /// file's tensors say so.
+  std::optional<std::uint64_t> max_weight_bytes = {};
 };
 
 /// A model, and its weights once per node (same order as `nodes`).
 struct loaded_model {
   std::shared_ptr<const model> description;
   std::vector<std::shared_ptr<const weights>> per_node;
+  std::uint64_t weight_bytes = 0; ///< of the matrices on all nodes
 };
 
 /// Loads a GGUF file: checks container, hyperparameters, every tensor's shape and payload, reads

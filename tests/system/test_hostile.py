@@ -12,7 +12,7 @@ import unittest
 import zmq
 
 import folder_model
-from harness import CHAT, SOURCE, Daemon, until
+from harness import CHAT, EMBED, SOURCE, Daemon, until
 from raw import Peer, connect, ended_by_peer, shake_hands
 
 QUESTION = "What is a ternary weight?"
@@ -335,6 +335,23 @@ class BadModels(unittest.TestCase):
                 until(lambda: "models stay as they are" in daemon.log_text(), "the refusal", 60)
                 self.assertEqual(answer(), before)
                 self.assertTrue(c.chat(QUESTION, cache=ANEW).text)
+
+    def test_a_model_beyond_the_budget_is_refused_and_a_smaller_one_loaded(self):
+        with Daemon(start=False, extra="  model_bytes: 1MiB") as daemon:
+            daemon.spawn()
+            daemon.process.wait(60)
+            self.check_refusal(daemon, CHAT)
+        sizes = [os.path.getsize(path) for path in (CHAT, EMBED)]
+        budget = "  model_bytes: %d" % (sum(sizes) + sizes[0] // 2)  # the shipped ones, and no second CHAT
+        with Daemon(extra=budget) as daemon, daemon.client() as c:
+            before = c.chat(QUESTION, cache=ANEW).text
+            daemon.write_config(models=["{name: second, path: %s}" % CHAT], extra=budget)
+            until(lambda: "left of the budget for models" in daemon.log_text(), "the refusal", 60)
+            self.assertEqual([m["name"] for m in c.models()], ["chat", "embed"])
+            small = folder_model.write(daemon.path("small"), folder_model.good())
+            daemon.write_config(models=["{name: small, path: %s}" % small], extra=budget)
+            until(lambda: "small" in [m["name"] for m in c.models()], "the smaller model", 60)
+            self.assertEqual(c.chat(QUESTION, cache=ANEW).text, before)
 
     def test_flipped_bits_are_refused_or_served_but_never_a_crash(self):
         draw = random.Random(11)

@@ -161,6 +161,16 @@ TEST_CASE("inspecting tells whole models, sound containers and refused files apa
   CHECK_THROWS_AS(inspect_container(folder.path()), load_error);
 }
 
+TEST_CASE("a model cut at any of its first 4,096 bytes is refused", "[engine][model]") {
+  const auto bytes = small_model_file{}.bytes();
+  REQUIRE(bytes.size() > 4096);
+  for (std::size_t length = 0; length < 4096; ++length) {
+    const memory_file cut{std::string_view{bytes}.substr(0, length)};
+    INFO("length " << length);
+    REQUIRE_THROWS_AS(inspect_container(cut.path()), load_error);
+  }
+}
+
 TEST_CASE("flipped bytes in a model never do more than refuse it", "[engine][model]") {
   const auto bytes = small_model_file{}.bytes();
   const auto head = bytes.find(std::string{"blk.0.ffn_up.weight"}) + 64; // metadata and table

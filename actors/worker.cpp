@@ -2,6 +2,7 @@
 #include "actors/worker.h"
 
 #include "actors/guard.h"
+#include "base/fault.h"
 #include "base/log.h"
 
 #include <nlohmann/json.hpp>
@@ -72,6 +73,7 @@ void worker_state::embed(worker_actor::pointer self, const embed_request& what) 
 }
 
 void worker_state::step(worker_actor::pointer self) {
+  BITNETD_FAULT_POINT("worker.step");
   auto now = running->step(options.time->mono());
   for (auto& vector : now.vectors)
     self->send(others->cache, std::move(vector));

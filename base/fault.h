@@ -9,7 +9,8 @@
 
 namespace bitnetd::fault {
 
-/// Ends the process as SIGKILL does when $BITNETD_FAULT is `name:N` and this is the N-th time.
+/// Ends the process as SIGKILL does when $BITNETD_FAULT is `name:N` and this is the N-th time; with
+/// $BITNETD_FAULT_HANGS its thread stands still instead.
 void point(const char* name);
 /// Whether $BITNETD_BUG names this bug.
 [[nodiscard]] bool bug(const char* name) noexcept;

@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.join(HERE, "../system"))
 from checker import TERMINAL, accepted_durable, check  # noqa: E402
 from disk import Disk  # noqa: E402
 from harness import BUILD, Daemon  # noqa: E402
+from manager import Manager  # noqa: E402
 from raw import Peer  # noqa: E402
 
 FAULTY = os.path.join(BUILD, "tests/fault/bitnetd-faults")
@@ -26,8 +27,8 @@ sockets:
   - {name: admin, endpoint: "ipc://admin.sock", principal: root, may: admin, mode: 0600}
 """
 PRINCIPALS = (("anna", "front"), ("ben", "other"))
-READY_TIMEOUT = 60
-QUIET_TIMEOUT = 60
+READY_TIMEOUT = 180  # the long run goes on beside everything else
+QUIET_TIMEOUT = 180
 
 
 class House(Daemon):
@@ -42,6 +43,7 @@ class House(Daemon):
         self.clients, self.n_clients = [], 0
         self.disk = Disk(SHIM, self.path("state"), self.path("disk")) if shim else None
         self.recoveries = []
+        self.manager = None
 
     def command(self, *options):
         return [FAULTY, *super().command(*options)[1:]]
@@ -74,6 +76,17 @@ class House(Daemon):
                 [sys.executable, os.path.join(HERE, "client.py"), "ipc://" + self.path("run", socket + ".sock"), name,
                  principal, str(self.draw.randrange(1 << 40)), self.path("history", name), self.path("jobs"), str(self.patience)],
                 stdin=subprocess.PIPE))
+            self.clients[-1].history = self.path("history", name)
+
+    def listen(self):
+        """Takes the place of systemd: what this daemon is to tell it, and has told."""
+        self.manager = Manager(self.path("notify"))
+        return self.manager
+
+    @staticmethod
+    def written(clients):
+        """Bytes that each has noted so far."""
+        return [os.path.getsize(c.history) if os.path.exists(c.history) else 0 for c in clients]
 
     def dismiss_clients(self):
         """Lets each finish what it is doing."""
@@ -127,6 +140,8 @@ class House(Daemon):
             client.wait()
         if self.disk:
             self.disk.close()
+        if self.manager:
+            self.manager.close()
         super().close()
 
 

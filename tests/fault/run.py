@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: MIT
 """Runs faults against the daemon and prints what the checker found.
 
-    run.py kills N | points N | power N | damage N | full N | eio N | clock N | poison N | quota N
+    run.py kills|points|power|damage|full|eio|clock|poison|quota|memory|hang|stopped N [FIRST]
     run.py bugs [NAME…] | all [SCALE]
 
-Each prints one JSON line; exit status 0 when nothing was found (of `bugs`: when every bug was). The seeds are fixed: the same
-command does the same, as far as processes do.
+Each prints one JSON line; exit status 0 when nothing was found (of `bugs`: when every bug was). The seeds are fixed, from
+FIRST on, so that a long run can be done in parts: the same command does the same, as far as processes do.
 """
 import collections
-import json
 import os
 import shutil
 import sys
@@ -17,56 +16,28 @@ import time
 
 from checker import check_quota
 from disk import damage
-from house import House, counted  # it knows the way to the next two
+from house import House  # it knows the way to the next two
 from harness import until
 from raw import Peer
+from report import Report, live
+from squeeze import hang, memory, stopped
 
 POINTS = ("front.submit", "ledger.admit", "store.before_write", "store.after_write", "ledger.committed",
           "ledger.accepted", "ledger.running", "ledger.output", "ledger.end", "ledger.told", "ledger.cancel",
-          "front.reply", "front.configure", "cache.follow")
+          "front.reply", "front.configure", "cache.follow", "worker.step")
 # A bug and the rule that is there for it.
 BUGS = {"ack_before_sync": "lost job", "lost_follower": "stuck", "double_publish": "two ends",
         "stale_offset": "broken stream", "wrong_principal": "wrong principal"}
 
 
-class Report:
-    def __init__(self, name):
-        self.name, self.began = name, time.monotonic()
-        self.problems, self.counts, self.recoveries = [], collections.Counter(), []
-
-    def add(self, house, problems, **counts):
-        self.problems += problems
-        self.counts.update(counted(house.history()))
-        self.counts.update(counts)
-        self.recoveries += house.recoveries
-
-    def tell(self):
-        out = {"run": self.name, "problems": len(self.problems), **self.counts,
-               "seconds": round(time.monotonic() - self.began)}
-        if self.recoveries:
-            ordered = sorted(self.recoveries)
-            out["ready_s"] = {"median": round(ordered[len(ordered) // 2], 2), "worst": round(ordered[-1], 2)}
-        print(json.dumps(out), flush=True)
-        for problem in self.problems[:10]:
-            print("  " + problem, flush=True)
-        return not self.problems
-
-
-def live(house, seconds):
-    """Time for the clients, cut short when the daemon goes by itself."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and house.process.poll() is None:
-        time.sleep(0.01)
-
-
-def kills(n, clients=6, per_store=10):
+def kills(n, first=0, clients=6, per_store=10):
     """SIGKILL at a random moment, under load."""
     report = Report("kill -9 at random")
-    for first in range(0, n, per_store):
-        with House(first) as house:
+    for seed in range(first, first + n, per_store):
+        with House(seed) as house:
             house.start()
             house.admit_clients(clients)
-            rounds = min(per_store, n - first)
+            rounds = min(per_store, first + n - seed)
             for _ in range(rounds):
                 live(house, house.draw.uniform(0, 3))
                 house.kill()
@@ -77,11 +48,11 @@ def kills(n, clients=6, per_store=10):
     return report.tell()
 
 
-def points(n, names=POINTS, clients=6):
+def points(n, first=0, names=POINTS, clients=6):
     """SIGKILL at named places, each n times."""
     report = Report("kill -9 at named points")
     for name in names:
-        for i in range(n):
+        for i in range(first, first + n):
             with House("%s %d" % (name, i)) as house:
                 house.start(BITNETD_FAULT="%s:%d" % (name, house.draw.randrange(1, 12)))
                 house.admit_clients(clients)
@@ -100,15 +71,15 @@ def points(n, names=POINTS, clients=6):
     return report.tell()
 
 
-def power(n, clients=6, per_store=10):
+def power(n, first=0, clients=6, per_store=10):
     """What was written and not synced is gone; every second time some blocks of it got through."""
     report = Report("power lost")
-    for first in range(0, n, per_store):
-        with House("power %d" % first, shim=True) as house:
+    for seed in range(first, first + n, per_store):
+        with House("power %d" % seed, shim=True) as house:
             house.start()
             house.admit_clients(clients)
             lost = 0
-            rounds = min(per_store, n - first)
+            rounds = min(per_store, first + n - seed)
             for i in range(rounds):
                 live(house, house.draw.uniform(0.3, 2))
                 house.kill()
@@ -136,13 +107,13 @@ def stored(house):
     return problems
 
 
-def damaged(n):
+def damaged(n, first=0):
     """One damaged place in the journal: what was accepted is there, or the daemon says that it is not."""
     report = Report("damaged store files")
     with House("damage") as house:
         report.add(house, stored(house))
         shutil.copytree(house.path("state"), house.path("good"))
-        for seed in range(n):
+        for seed in range(first, first + n):
             shutil.rmtree(house.path("state"))
             shutil.copytree(house.path("good"), house.path("state"))
             os.replace(house.path("log"), house.path("log.old"))
@@ -165,10 +136,10 @@ def damaged(n):
     return report.tell()
 
 
-def full(n):
+def full(n, first=0):
     """The disk is full after so many more bytes; then there is room again."""
     report = Report("full disk")
-    for level in range(n):
+    for level in range(first, first + n):
         with House("full %d" % level, shim=True) as house:
             house.start()
             house.admit_clients(4)
@@ -193,19 +164,19 @@ def full(n):
     return report.tell()
 
 
-def eio(n):
-    """fsync fails from some moment on: nothing is acknowledged that is not on the disk."""
-    report = Report("EIO from fsync")
-    for i in range(n):
+def eio(n, first=0):
+    """fsync, or every second time reading, fails from some moment on: nothing is acknowledged that is not on the disk."""
+    report = Report("EIO from fsync and read")
+    for i in range(first, first + n):
         with House("eio %d" % i, shim=True) as house:
             house.start()
             house.admit_clients(4)
             live(house, house.draw.uniform(0.3, 1.5))
-            house.disk.state.failing_sync = 1
+            house.disk.state.failing_sync, house.disk.state.failing_read = (0, 1) if i % 2 else (1, 0)
             live(house, 2)
             house.kill()
             house.disk.lose_power(house.draw)
-            house.disk.state.failing_sync = 0
+            house.disk.state.failing_sync = house.disk.state.failing_read = 0
             if not house.start():
                 report.problems.append("does not start: " + house.log_text()[-300:])
                 continue
@@ -215,11 +186,11 @@ def eio(n):
     return report.tell()
 
 
-def clock(n):
+def clock(n, first=0):
     """The wall clock jumps by a day or ten years, there and back."""
     report = Report("clock jumps")
     day = 86_400_000_000
-    for i in range(n):
+    for i in range(first, first + n):
         with House("clock %d" % i, shim=True) as house:
             house.start()
             house.admit_clients(4)
@@ -232,11 +203,11 @@ def clock(n):
     return report.tell()
 
 
-def poison(n):
+def poison(n, first=0):
     """A job that takes the daemon down whenever it runs is tried twice and then left alone; others finish."""
     report = Report("poison job")
     deadly = {"BITNETD_FAULT": "ledger.output:1"}
-    for i in range(n):
+    for i in range(first, first + n):
         with House("poison %d" % i) as house:
             body = {"prompt": "poison %d" % i, "params": {"ignore_eos": True}, "key": "poison"}
             house.start(**deadly)
@@ -259,11 +230,11 @@ def poison(n):
     return report.tell()
 
 
-def quota(n, most=4, asked=60):
+def quota(n, first=0, most=4, asked=60):
     """One connection asks for far more than its principal may have open."""
     report = Report("quota")
     bound = "principals: [{name: anna, open_jobs: %d}]\n" % most
-    for i in range(n):
+    for i in range(first, first + n):
         with House("quota %d" % i, extra=bound) as house:
             house.start()
             messages, ended = [], 0
@@ -317,18 +288,18 @@ def everything(scale=1.0):
         return max(1, round(n * scale))
     runs = [lambda: kills(times(500)), lambda: points(times(10)), lambda: power(times(300)), lambda: damaged(times(1000)),
             lambda: full(times(20)), lambda: eio(times(50)), lambda: clock(times(50)), lambda: poison(times(20)),
-            lambda: quota(times(20)), bugs]
+            lambda: quota(times(20)), lambda: memory(times(100)), lambda: hang(times(20)), lambda: stopped(times(20)), bugs]
     return all([run() for run in runs])
 
 
 if __name__ == "__main__":
     name, *rest = sys.argv[1:] or ["all"]
     runs = {"kills": kills, "points": points, "power": power, "damage": damaged, "full": full, "eio": eio, "clock": clock,
-            "poison": poison, "quota": quota}
+            "poison": poison, "quota": quota, "memory": memory, "hang": hang, "stopped": stopped}
     if name == "bugs":
         good = bugs(tuple(rest) or tuple(BUGS))
     elif name == "all":
         good = everything(float(rest[0]) if rest else 1.0)
     else:
-        good = runs[name](int(rest[0]))
+        good = runs[name](*map(int, rest))
     sys.exit(0 if good else 1)

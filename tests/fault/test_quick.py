@@ -14,7 +14,7 @@ class Quick(unittest.TestCase):
         self.assertTrue(run.power(3))
 
     def test_kill_at_named_points(self):
-        self.assertTrue(run.points(1, ("store.before_write", "store.after_write", "ledger.accepted")))
+        self.assertTrue(run.points(1, names=("store.before_write", "store.after_write", "ledger.accepted")))
 
     def test_clock_jumps(self):
         self.assertTrue(run.clock(1))
@@ -22,14 +22,23 @@ class Quick(unittest.TestCase):
     def test_disk_full(self):
         self.assertTrue(run.full(2))
 
-    def test_sync_fails(self):
-        self.assertTrue(run.eio(1))
+    def test_sync_or_read_fails(self):
+        self.assertTrue(run.eio(2))
 
     def test_poison(self):
         self.assertTrue(run.poison(1))
 
     def test_quota(self):
         self.assertTrue(run.quota(1))
+
+    def test_memory_is_refused(self):
+        self.assertTrue(run.memory(1))
+
+    def test_a_step_that_does_not_end(self):
+        self.assertTrue(run.hang(1, watchdog=6.0))
+
+    def test_clients_that_stand_still(self):
+        self.assertTrue(run.stopped(1))
 
 
 if __name__ == "__main__":

@@ -83,8 +83,10 @@ actors::request make_request(wire::submit&& submit, const origin& from, std::str
   out.cancel_on_disconnect = submit.cancel_on_disconnect.value_or(!out.durable);
   out.model = std::move(submit.model);
   out.items.reserve(submit.items.size());
-  for (auto& item : submit.items)
+  for (auto& item : submit.items) {
     out.items.push_back(to_prompt(std::move(item)));
+    out.items.back().text.insert(0, submit.prefix); // empty unless they are all inputs
+  }
   out.is_batch = submit.is_batch;
   if (!submit.job.empty())
     out.part_of = store::job_id::parse(submit.job);

@@ -100,12 +100,13 @@ submit decode_submit(const json& body, const submit_bounds& bounds) {
                  "params",          "mode",          "wait",     "durable",    "key",
                  "class",           "deadline_ms",   "deadline", "not_before", "ttl_result_s",
                  "quality_retries", "on_disconnect", "cache",    "credit",     "meta",
-                 "trace",           "job",           "more",     "part"});
+                 "trace",           "job",           "more",     "part",       "prefix"});
   submit out;
   auto [items, is_batch] = decode_prompts(body, fields, bounds);
   out.items = std::move(items);
   out.is_batch = is_batch;
   out.model = fields.label("model", 128).value_or("");
+  out.prefix = fields.text("prefix", 1, max_prefix_bytes).value_or("");
   read_mode(fields, out);
   read_times(fields, out);
   if (const json* params = fields.object("params", 64))
@@ -124,7 +125,10 @@ submit decode_submit(const json& body, const submit_bounds& bounds) {
   read_parts(fields, out);
   if (out.mode == mode::stream && is_batch)
     fields.refuse("mode", "a batch cannot be streamed: use sync or job");
-  if (!out.items.empty() && out.items[0].kind == prompt_kind::embedding) {
+  const bool embeds = !out.items.empty() && out.items[0].kind == prompt_kind::embedding;
+  if (!out.prefix.empty() && !embeds)
+    fields.refuse("prefix", "only with input: it stands before the text of an embedding");
+  if (embeds) {
     if (out.params != sampling{})
       fields.refuse("params", "an embedding has no parameters of generation");
     if (out.mode == mode::stream)

@@ -62,6 +62,7 @@ struct submit {
   bool more = false;                 ///< of a batch in parts: another part follows
   std::optional<std::uint32_t> part; ///< number of this part
   std::string model;
+  std::string prefix; ///< stands before the text of every input
   sampling params;
   wire::mode mode = mode::job;
   bool wait_result = false;
@@ -94,6 +95,7 @@ struct submit_bounds {
 };
 
 inline constexpr std::uint32_t default_credit = 64;
+inline constexpr std::size_t max_prefix_bytes = 1024;
 inline constexpr std::int64_t max_batch_parts = 100'000;
 inline constexpr std::int64_t max_deadline_ms = 30ll * 24 * 3600 * 1000;
 inline constexpr std::int64_t max_not_before_s = 366ll * 24 * 3600;

@@ -108,6 +108,7 @@ json encode_submit(const submit& what) {
   put(out, "more", what.more);
   put(out, "part", what.part);
   put(out, "model", what.model);
+  put(out, "prefix", what.prefix);
   put_object(out, "params", encode(what.params));
   if (what.mode != mode::job)
     out["mode"] = modes[static_cast<std::size_t>(what.mode)];

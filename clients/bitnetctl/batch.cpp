@@ -237,11 +237,17 @@ private:
 } // namespace
 
 void batch_options::add_to(CLI::App& command) {
-  command.add_option("input", input, "JSONL: objects with prompt, messages or input, or texts")
+  command
+      .add_option("input", input,
+                  "JSONL: objects with prompt, messages or input, or texts; - is standard input")
       ->required();
   command.add_option("-o,--output", output, "JSONL of results, in the order of the input")
       ->required();
-  command.add_flag("--chat", chat, "a line that is a text is a user's turn of a chat");
+  auto* const chat =
+      command.add_flag("--chat", lines.chat, "a line that is a text is a user's turn of a chat");
+  command.add_flag("--embed", lines.embed, "a line that is a text is to be embedded")
+      ->excludes(chat);
+  command.add_flag("--lines", lines.plain, "every line is a text as it stands, no JSON");
   command.add_flag("--fresh", fresh, "run anew what was run before");
   command.add_flag("-q,--quiet", quiet, "no progress line");
   command.add_option("--silence", silence, "seconds to wait without progress");
@@ -249,7 +255,7 @@ void batch_options::add_to(CLI::App& command) {
 }
 
 int run_batch(const session& with, const batch_options& options) {
-  const auto items = read_items(read_input(options.input, 1u << 30), options.chat);
+  const auto items = read_items(read_input(options.input, 1u << 30), options.lines);
   if (items.empty())
     throw bad_input(options.input + ": no lines");
   // Opened before anything runs: a night's work must not end at a missing folder.

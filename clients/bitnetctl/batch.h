@@ -11,10 +11,17 @@
 
 namespace bitnetd::ctl {
 
+/// How a line of the input becomes an item.
+struct line_reading {
+  bool chat = false;  ///< a text is a user's turn of a chat
+  bool embed = false; ///< a text is to be embedded
+  bool plain = false; ///< a line is a text as it stands, no JSON
+};
+
 /// `batch run IN -o OUT`: one job per line of a file.
 struct batch_options {
   std::string input, output;
-  bool chat = false;  ///< a line that is text is a user's turn of a chat
+  line_reading lines;
   bool fresh = false; ///< run anew what was run before
   bool quiet = false;
   std::chrono::seconds silence{3600}; ///< longest wait without progress
@@ -29,9 +36,10 @@ struct batch_options {
 /// is waited for.
 [[nodiscard]] int run_batch(const session& with, const batch_options& options);
 
-/// The items of a JSONL text: each line is an object with prompt, messages or input (and
-/// custom_id), or a JSON string. Throws bad_input naming the line.
-[[nodiscard]] std::vector<json> read_items(std::string_view text, bool chat);
+/// The items of a text, line by line: an object with prompt, messages or input (and custom_id), a
+/// JSON string, or a plain text. Lines of nothing but space are passed over. Throws bad_input
+/// naming the line.
+[[nodiscard]] std::vector<json> read_items(std::string_view text, const line_reading& how);
 
 /// Cuts items into batches of at most so many items and bytes: [first, last) of each.
 [[nodiscard]] std::vector<std::pair<std::size_t, std::size_t>>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "base/utf8.h"
 #include "clients/bitnetctl/batch.h"
 #include "daemon/wire_json.h"
 
@@ -6,15 +7,26 @@ namespace bitnetd::ctl {
 
 namespace {
 
-json item_of(std::string_view line, bool chat, std::size_t number) {
+json item_of_text(json text, const line_reading& how) {
+  if (how.chat)
+    return {{"messages", {{{"role", "user"}, {"content", std::move(text)}}}}};
+  return {{how.embed ? "input" : "prompt", std::move(text)}};
+}
+
+json item_of(std::string_view line, const line_reading& how, std::size_t number) {
   const auto at = "line " + std::to_string(number) + ": ";
+  if (how.plain) {
+    if (line.ends_with('\r'))
+      line.remove_suffix(1);
+    if (utf8_find_invalid(line) != line.npos)
+      throw bad_input(at + "is no UTF-8");
+    return item_of_text(std::string(line), how);
+  }
   if (line.front() == '"') {
     auto text = json::parse(line, nullptr, false);
     if (!text.is_string())
       throw bad_input(at + "expected a JSON text or object");
-    if (!chat)
-      return {{"prompt", std::move(text)}};
-    return {{"messages", {{{"role", "user"}, {"content", std::move(text)}}}}};
+    return item_of_text(std::move(text), how);
   }
   auto parsed = wire::parse_object(line);
   if (const auto* why = std::get_if<wire::refusal>(&parsed))
@@ -24,7 +36,7 @@ json item_of(std::string_view line, bool chat, std::size_t number) {
 
 } // namespace
 
-std::vector<json> read_items(std::string_view text, bool chat) {
+std::vector<json> read_items(std::string_view text, const line_reading& how) {
   std::vector<json> items;
   for (std::size_t number = 1; !text.empty(); ++number) {
     const auto end = std::min(text.find('\n'), text.size());
@@ -33,8 +45,9 @@ std::vector<json> read_items(std::string_view text, bool chat) {
     const auto from = line.find_first_not_of(" \t\r");
     if (from == std::string_view::npos)
       continue;
-    line = line.substr(from, line.find_last_not_of(" \t\r") - from + 1);
-    items.push_back(item_of(line, chat, number));
+    if (!how.plain)
+      line = line.substr(from, line.find_last_not_of(" \t\r") - from + 1);
+    items.push_back(item_of(line, how, number));
   }
   return items;
 }

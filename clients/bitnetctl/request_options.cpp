@@ -53,6 +53,7 @@ json meta_object(const std::vector<std::string>& pairs) {
 
 void request_options::add_to(CLI::App& command) {
   command.add_option("-m,--model", model, "name of a model (bitnetctl models)");
+  command.add_option("--prefix", prefix, "of embeddings: stands before every text");
   command.add_option("-n,--max-tokens", max_tokens, "most tokens to generate");
   command.add_option("--temperature", temperature, "0 is greedy");
   command.add_option("--top-k", top_k, "draw from the K likeliest tokens");
@@ -93,6 +94,7 @@ void request_options::put_into(json& body) const {
   if (!params.empty())
     body["params"] = std::move(params);
   put(body, "model", model);
+  put(body, "prefix", prefix);
   put(body, "class", cls);
   put(body, "deadline_ms", deadline_ms);
   put(body, "not_before", not_before);

@@ -14,7 +14,7 @@ namespace bitnetd::ctl {
 /// What `submit` and `batch` let one say about a job. Bounds are the daemon's to check: it answers
 /// with the field and the bound.
 struct request_options {
-  std::string model, cls, key, cache;
+  std::string model, prefix, cls, key, cache;
   std::optional<std::uint64_t> max_tokens, top_k, seed, quality_retries, deadline_ms, ttl_result_s;
   std::optional<double> temperature, top_p, min_p, repetition_penalty;
   std::string not_before;

@@ -40,16 +40,27 @@ TEST_CASE("lines of a batch are objects or texts, and a wrong one is named",
           "[daemon][bitnetctl]") {
   const auto items = read_items("{\"prompt\":\"a\",\"custom_id\":\"1\"}\r\n\n  \"b\" \n"
                                 "{\"input\":\"c\"}",
-                                false);
+                                {});
   REQUIRE(items.size() == 3);
   CHECK(items[0] == json{{"prompt", "a"}, {"custom_id", "1"}});
   CHECK(items[1] == json{{"prompt", "b"}});
-  CHECK(read_items("\"b\"", true)[0]["messages"][0] == json{{"role", "user"}, {"content", "b"}});
-  CHECK(read_items("", false).empty());
-  CHECK_THROWS_WITH(read_items("{}\n\n{\"a\":1,\"a\":2}\n", false), Catch::StartsWith("line 3: "));
-  CHECK_THROWS_WITH(read_items("prompt", false), Catch::StartsWith("line 1: "));
-  CHECK_THROWS_WITH(read_items("\"half", false), Catch::StartsWith("line 1: "));
-  CHECK_THROWS_WITH(read_items("[1]", false), Catch::StartsWith("line 1: "));
+  CHECK(read_items("\"b\"", {.chat = true})[0]["messages"][0] ==
+        json{{"role", "user"}, {"content", "b"}});
+  CHECK(read_items("\"b\"", {.embed = true}) == std::vector{json{{"input", "b"}}});
+  CHECK(read_items("", {}).empty());
+  CHECK_THROWS_WITH(read_items("{}\n\n{\"a\":1,\"a\":2}\n", {}), Catch::StartsWith("line 3: "));
+  CHECK_THROWS_WITH(read_items("prompt", {}), Catch::StartsWith("line 1: "));
+  CHECK_THROWS_WITH(read_items("\"half", {}), Catch::StartsWith("line 1: "));
+  CHECK_THROWS_WITH(read_items("[1]", {}), Catch::StartsWith("line 1: "));
+}
+
+TEST_CASE("plain lines are texts as they stand", "[daemon][bitnetctl]") {
+  const line_reading inputs{.embed = true, .plain = true};
+  const auto items = read_items(" two  words \r\n \t\n\"quoted\"\n{\"prompt\":1}", inputs);
+  CHECK(items == std::vector<json>{{{"input", " two  words "}},
+                                   {{"input", "\"quoted\""}},
+                                   {{"input", "{\"prompt\":1}"}}});
+  CHECK_THROWS_WITH(read_items("a\n\xff\n", inputs), Catch::StartsWith("line 2: "));
 }
 
 TEST_CASE("a long input is cut into batches by items and by bytes", "[daemon][bitnetctl]") {

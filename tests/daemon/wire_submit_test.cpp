@@ -119,6 +119,7 @@ TEST_CASE("an encoded submit is read back as it was", "[daemon][submit]") {
   batch.is_batch = true;
   batch.items = {{prompt_kind::embedding, "a", {}, "1"}, {prompt_kind::embedding, "b", {}, ""}};
   batch.mode = mode::sync;
+  batch.prefix = "Query: ";
   CHECK(decode_submit(encode_submit(batch), {}) == batch);
 }
 
@@ -238,6 +239,15 @@ TEST_CASE("what does not belong together or does not fit is refused by its field
       {"a streamed batch", {{"items", {{{"prompt", "x"}}}}, {"mode", "stream"}}, "mode"},
       {"a streamed embedding", {{"input", "x"}, {"mode", "stream"}}, "mode"},
       {"an embedding with params", {{"input", "x"}, {"params", {{"top_k", 1}}}}, "params"},
+      {"a prefix of a prompt", with("Query: ", "/prefix"), "prefix"},
+      {"a prefix of items that are prompts",
+       {{"items", {{{"prompt", "x"}}}}, {"prefix", "y"}},
+       "prefix"},
+      {"an empty prefix", {{"input", "x"}, {"prefix", ""}}, "prefix"},
+      {"a prefix of 1,025 bytes", {{"input", "x"}, {"prefix", std::string(1025, 'p')}}, "prefix"},
+      {"an item with a prefix",
+       {{"items", {{{"input", "x"}, {"prefix", "y"}}}}},
+       "items[0].prefix"},
       {"an unknown mode", with("async", "/mode"), "mode"},
       {"wait in mode sync", {{"prompt", "x"}, {"mode", "sync"}, {"wait", "result"}}, "wait"},
       {"wait in mode stream", plus(stream, "wait", "accept"), "wait"},

@@ -33,6 +33,8 @@ ASKED = {
         {"name": "the key for another request", "body": {"prompt": "Seven", "params": GREEDY, "key": "a key"}},
         {"name": "job with its result", "body": {"prompt": "Eight nine", "params": GREEDY, "wait": "result"}},
         {"name": "embedding", "body": {"input": "a text", "mode": "sync"}},
+        {"name": "embeddings behind an instruction", "body": {"items": [{"input": "a text"}, {"input": "another"}], "prefix": "Query: ", "mode": "sync"}},
+        {"name": "a prefix where there is no input", "body": {"prompt": "x", "prefix": "Query: "}},
         {"name": "batch", "body": {"items": [{"prompt": "a", "custom_id": "first"}, {"prompt": "b"}], "params": GREEDY,
                                    "wait": "result"}},
         {"name": "not cached", "body": {"prompt": "never asked", "mode": "sync", "cache": {"only-if-cached": True}}},

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import unittest
 
-from harness import CTL, SOURCE, Daemon, json_lines, until
+import numpy
+
+from harness import CTL, EMBED, MODEL_TOOL, SOURCE, Daemon, json_lines, until
 
 OK, DAEMON_ERROR, USAGE, REFUSED, NO_DAEMON, JOB_FAILED = range(6)
 NOBODY = "00000000-0000-7000-8000-000000000000"  # a job id that nobody has
@@ -232,6 +234,19 @@ class Ctl(unittest.TestCase):
         self.assertEqual([line["text"] for line in json_lines(again.stdout)], [line["text"] for line in lines])
         self.assertIn("E_FIELD", self.example("push_jobs.py", stdin='{"prompt": 5}\n', status=1).stderr)
 
+    def test_lines_are_embedded_behind_a_prefix_as_bitnet_model_does(self):
+        source, vectors, answers = (self.daemon.path(name) for name in ("lines.txt", "lines.npy", "lines.jsonl"))
+        with open(source, "w", encoding="utf-8") as f:
+            f.write("How do I reload the configuration?\n\"What\" is a ternary weight?\n")
+        self.ctl("batch", "run", source, "-o", answers, "--embed", "--lines", "--prefix", "Query: ")
+        subprocess.run([MODEL_TOOL, "embed", "-m", EMBED, "--text", source, "--prefix", "Query: ", "--out", vectors], check=True, timeout=60)
+        with open(answers, encoding="utf-8") as f:
+            ours = [line["embedding"] for line in json_lines(f.read())]
+        expected = numpy.load(vectors)
+        self.assertEqual(expected.shape[0], 2)
+        for got, other in zip(ours, expected):  # the daemon keeps keys and values in halves
+            self.assertGreater(float(numpy.dot(got, other)), 0.999)
+
     def test_example_embed_lines(self):
         lines = "How do I reload the configuration?\nWhat is a ternary weight?\n"
         vectors = [line["embedding"] for line in json_lines(self.example("embed_lines.py", stdin=lines).stdout)]
@@ -239,6 +254,8 @@ class Ctl(unittest.TestCase):
         self.assertAlmostEqual(sum(x * x for x in vectors[0]), 1, places=3)
         nearest = self.example("embed_lines.py", "--nearest", "How can I reload?", stdin=lines).stdout
         self.assertIn("reload", nearest.splitlines()[0])
+        behind = self.example("embed_lines.py", "--prefix", "Query: ", stdin=lines).stdout
+        self.assertNotEqual(json_lines(behind)[0]["embedding"], vectors[0])
 
 
 if __name__ == "__main__":

@@ -105,6 +105,17 @@ class EndToEnd(unittest.TestCase):
             return sum(x * y for x, y in zip(u, v))
         self.assertGreater(cosine(a, b), cosine(a, other))
 
+    def test_an_instruction_stands_before_every_text_of_an_embedding(self):
+        with self.daemon.client() as c:
+            whole = c.embed(["Query: a text", "Query: another"])
+            self.assertEqual(c.embed(["a text", "another"], prefix="Query: ", cache={"no-cache": True}), whole)
+            self.assertEqual(c.embed("a text", prefix="Query: "), whole[0])
+            self.assertNotEqual(c.embed("a text"), whole[0])
+            job = c.submit(items=[{"input": "a text"}, {"input": "another"}], prefix="Query: ", cache={"no-cache": True}).job
+            self.assertEqual([item.embedding for item in c.items(job, order="input")], whole)
+            with self.assertRaisesRegex(Exception, "prefix: only with input"):
+                c.complete("a text", prefix="Query: ")
+
     def test_a_cancelled_stream_ends_once_and_frees_its_place(self):
         with self.daemon.client() as c:
             job = c.submit(prompt="Once upon a time", max_tokens=1500, ignore_eos=True, cache={"no-store": True}).job

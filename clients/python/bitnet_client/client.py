@@ -28,9 +28,9 @@ class Client:
     (`max_tokens`, `temperature`, `top_k`, `top_p`, `min_p`, `repetition_penalty`, `seed`, `stop`,
     `logit_bias`, `ignore_eos`), `class_`, `key`, `durable`, `deadline_ms`, `deadline`,
     `not_before`, `ttl_result_s`, `quality_retries`, `on_disconnect`, `cache`, `credit`, `meta`,
-    `trace`, as docs/protocol.md has them; and `timeout`: seconds to wait for an answer (default:
-    as long as the daemon lives). Without a `key` the client makes one up, so that what it repeats
-    does not run twice.
+    `trace`, and of embeddings `prefix`, as docs/protocol.md has them; and `timeout`: seconds to
+    wait for an answer (default: as long as the daemon lives). Without a `key` the client makes one
+    up, so that what it repeats does not run twice.
     """
 
     def __init__(self, address: Optional[str] = None, *, timeout: float = 30.0,
@@ -89,7 +89,8 @@ class Client:
         return self._run(calls.submit(self._session, "sync", {**options, "prompt": prompt}))
 
     def embed(self, texts: Union[str, Sequence[str]], **options: Any) -> Any:
-        """The unit vector of a text, or a list of them for a list of texts."""
+        """The unit vector of a text, or a list of them for a list of texts. `prefix`: what the model
+        wants before queries."""
         return self._run(calls.embed(self._session, texts, options))
 
     def batch(self, items: Sequence[Item], **options: Any) -> List[Result]:

@@ -122,6 +122,21 @@ TEST_CASE("a ternary matrix in disguise computes what it computes in its own typ
   CHECK(a.description->model_hash != b.description->model_hash);
 }
 
+TEST_CASE("rows that end within a group of I2_S hold the file's values", "[engine][weights]") {
+  scratch_folder scratch;
+  values_by_name written;
+  tiny_model plain;
+  plain.n_layer = 1;
+  plain.n_ff = GENERATE(5460u, 8640u); // of 1bitLLM's xl and 3B: 42.7 and 67.5 groups of 128
+  CAPTURE(plain.n_ff);
+  auto disguised = plain;
+  disguised.type_of = [](const std::string&) { return tensor_type::f32; };
+  const auto loaded = load(recording(written, plain).write(scratch.path() / "a.gguf"));
+  for (const auto* name : {"blk.0.ffn_down.weight", "blk.0.ffn_gate.weight"})
+    CHECK(decoded(*loaded.per_node[0]->find(name)) == written.at(name));
+  CHECK(logits_of(loaded, 0) == logits_of(load(disguised.write(scratch.path() / "b.gguf")), 0));
+}
+
 TEST_CASE("a factor per block of columns keeps a matrix ternary", "[engine][weights]") {
   const std::size_t block = GENERATE(as<std::size_t>{}, 256, 128, 64);
   CAPTURE(block);

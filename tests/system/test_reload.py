@@ -9,6 +9,7 @@ import threading
 import time
 import unittest
 
+import hostile_models
 from harness import CHAT, Daemon, until
 
 ANEW = {"no-cache": True, "no-store": True}
@@ -422,6 +423,26 @@ class UnderLoad(unittest.TestCase):
                 until(lambda: "second" not in [m["name"] for m in c.models()], "the last edit")
                 time.sleep(0.5)  # a load that was on its way must not bring it back
                 self.assertNotIn("second", [m["name"] for m in c.models()])
+        self.traffic.goes_on(self)
+
+    def test_a_model_is_replaced_under_its_name_while_a_job_runs_on_it(self):
+        small = self.daemon.path("small.gguf")
+        with open(small, "wb") as f:
+            f.write(hostile_models.whole())
+        with self.daemon.client() as c:
+            def hash_of_second():
+                return {m["name"]: m["model_hash"] for m in c.models()}.get("second")
+            self.daemon.write_config(nodes=BOTH_CPUS, models=["{name: second, path: %s}" % CHAT])
+            old = until(hash_of_second, "the model is there")
+            running = c.submit(prompt="A story", model="second", max_tokens=900, ignore_eos=True, cache=ANEW).job
+            until(lambda: c.status(running)["state"] == "running", "it runs")
+            self.daemon.write_config(nodes=BOTH_CPUS, models=["{name: second, path: %s}" % small])
+            new = until(lambda: hash_of_second() != old and hash_of_second(), "the other model is there")
+            self.assertEqual(c.complete("ab", model="second", max_tokens=2, cache=ANEW).raw["model_hash"], new)
+            ended = c.wait(running, timeout=300)
+            self.assertEqual((ended.usage["completion"], ended.raw["model_hash"]), (900, old))  # on the model it began with
+            self.daemon.write_config(nodes=BOTH_CPUS)
+            until(lambda: hash_of_second() is None, "the model is gone")
         self.traffic.goes_on(self)
 
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/head_query.h"
+#include "engine/kernels/packed_layout.h"
 #include "engine/linear.h"
 
 #include <cstddef>
@@ -31,6 +32,15 @@ namespace bitnetd::engine {
 /// can be drawn cannot be drawn.
 class head_screen {
 public:
+  /// Whether a dense head of so many bytes gains by a screen: smaller ones come from a cache
+  /// anyway, and what has more columns cannot be rounded.
+  [[nodiscard]] static constexpr bool worthwhile(std::uint64_t bytes, std::uint64_t cols) noexcept {
+    return bytes >= std::uint64_t{8} << 20 && cols <= 65536;
+  }
+  /// Bytes of a screen of this shape: the copy, and a scale and two bounds per row.
+  [[nodiscard]] static constexpr std::uint64_t bytes(std::size_t rows, std::size_t cols) noexcept {
+    return packed_bytes(rows, cols, packed_bits::four) + 3 * sizeof(float) * rows;
+  }
   /// Copies `exact`, which must be dense and outlive the screen. Parallel.
   static head_screen make(const linear& exact, std::optional<int> memory_node);
 

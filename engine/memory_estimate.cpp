@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "engine/memory_estimate.h"
 
+#include "engine/head_screen.h"
 #include "engine/kernels/ternary_layout.h"
 
 #include <algorithm>
 
 namespace bitnetd::engine {
+
+std::uint64_t dense_bytes(const tensor_summary& tensor) noexcept {
+  return tensor.rows * tensor.cols * (tensor.type == tensor_type::f16 ? 2 : sizeof(float));
+}
 
 memory_estimate estimate_memory(const model& description, std::size_t n_tokens,
                                 std::size_t kv_bytes_per_value, std::size_t max_rows) {
@@ -16,8 +21,14 @@ memory_estimate estimate_memory(const model& description, std::size_t n_tokens,
       out.norms += values * sizeof(float);
     else if (tensor.ternary)
       out.ternary += packed_bytes(tensor.rows, tensor.cols) + tensor.rows * sizeof(float);
-    else
-      out.dense += values * (tensor.type == tensor_type::f16 ? 2 : sizeof(float));
+    else {
+      const auto bytes = dense_bytes(tensor);
+      out.dense += bytes;
+      const bool is_head =
+          tensor.name == (description.shape.tied_head ? "token_embd.weight" : "output.weight");
+      if (is_head && head_screen::worthwhile(bytes, tensor.cols))
+        out.screen = head_screen::bytes(tensor.rows, tensor.cols);
+    }
   }
   const auto& shape = description.shape;
   const std::uint64_t q_width = std::uint64_t{shape.n_head} * shape.head_dim;

@@ -75,13 +75,11 @@ weights::place weights::find_place(std::string_view name) noexcept {
 }
 
 void weights::prepare_head(head_form form, std::optional<int> memory_node) {
-  // Smaller heads come from a cache anyway.
-  constexpr std::size_t worth_screening = std::size_t{8} << 20;
   constexpr std::size_t most_columns = 65536;
   if (!head().is_dense() || head().cols() > most_columns || form == head_form::exact)
     return;
   if (form == head_form::screened) {
-    if (head().weight_bytes() >= worth_screening)
+    if (head_screen::worthwhile(head().weight_bytes(), head().cols()))
       screen = head_screen::make(head(), memory_node);
     return;
   }

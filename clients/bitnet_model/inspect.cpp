@@ -8,10 +8,12 @@
 
 #include <CLI/CLI.hpp>
 
+#include <fstream>
 #include <iomanip>
 #include <iostream>
 #include <map>
 #include <set>
+#include <unistd.h>
 
 namespace bitnetd::model_tool {
 
@@ -97,6 +99,13 @@ std::string in_mib(std::uint64_t bytes) {
   return std::to_string((bytes + (1u << 20) - 1) >> 20) + " MiB";
 }
 
+/// Of this process, which holds no weights: what any other that runs the model has beside them.
+std::uint64_t resident_bytes() {
+  std::uint64_t pages = 0, resident = 0;
+  std::ifstream{"/proc/self/statm"} >> pages >> resident;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
 void print_outlook(const engine::model& model) {
   std::uint64_t parameters = 0;
   for (const auto& tensor : model.tensors)
@@ -104,8 +113,10 @@ void print_outlook(const engine::model& model) {
   const auto memory = engine::estimate_memory(model, model.shape.n_context, 2, 512);
   std::cout << "parameters: " << parameters << '\n'
             << "memory:     " << in_mib(memory.weights()) << " weights (" << in_mib(memory.ternary)
-            << " ternary, " << in_mib(memory.dense) << " dense), " << in_mib(memory.buffers)
-            << " buffers, " << in_mib(memory.kv) << " keys and values of the whole context (f16)\n";
+            << " ternary, " << in_mib(memory.dense) << " dense, " << in_mib(memory.screen)
+            << " screen of the head), " << in_mib(memory.buffers) << " buffers, "
+            << in_mib(resident_bytes()) << " program and vocabulary, " << in_mib(memory.kv)
+            << " keys and values of the whole context (f16)\n";
   const auto speed = measure_expected_speed(model);
   std::cout << "speed:      about " << std::setprecision(speed.tokens_per_second < 10 ? 1 : 0)
             << std::fixed << speed.tokens_per_second

@@ -43,6 +43,21 @@ std::size_t rows_for(std::size_t row_bytes) {
   return std::max<std::size_t>(64, probe_bytes / std::max<std::size_t>(1, row_bytes) / 64 * 64);
 }
 
+/// Bytes of dense matrices that a token reads: of the embedding one row, of a head with a screen
+/// hardly any.
+std::uint64_t dense_bytes_read(const engine::model& description,
+                               const engine::memory_estimate& memory) {
+  const bool tied = description.shape.tied_head;
+  auto bytes = memory.dense;
+  for (const auto& tensor : description.tensors) {
+    const bool embedding = tensor.name == "token_embd.weight";
+    const bool head = tied ? embedding : tensor.name == "output.weight";
+    if ((embedding && !tied) || (head && memory.screen > 0))
+      bytes -= std::min(bytes, engine::dense_bytes(tensor));
+  }
+  return bytes;
+}
+
 std::uint64_t machine_memory() {
   return static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
          static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
@@ -75,14 +90,10 @@ expected_speed measure_expected_speed(const engine::model& description) {
   out.dense_bytes_per_second = read_rate(matrix, node, engine::activation_quantization::none);
 
   const auto memory = engine::estimate_memory(description, 0, 2, 1);
-  auto dense = memory.dense; // the embedding is looked up, the head is read: one row, and all
-  if (!description.shape.tied_head)
-    for (const auto& tensor : description.tensors)
-      if (tensor.name == "token_embd.weight")
-        dense -= std::min(dense, tensor.rows * tensor.cols *
-                                     (tensor.type == engine::tensor_type::f16 ? 2u : 4u));
-  const double seconds = static_cast<double>(memory.ternary) / out.ternary_bytes_per_second +
-                         static_cast<double>(dense) / out.dense_bytes_per_second;
+  const auto dense = dense_bytes_read(description, memory);
+  const double seconds =
+      static_cast<double>(memory.ternary + memory.screen) / out.ternary_bytes_per_second +
+      static_cast<double>(dense) / out.dense_bytes_per_second;
   out.tokens_per_second = seconds > 0 ? 1 / seconds : 0;
   return out;
 }

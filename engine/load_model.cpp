@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "base/log.h"
 #include "engine/kernels/ternary_layout.h"
 #include "engine/memory_limit.h"
 #include "engine/model_builder.h"
@@ -11,7 +12,9 @@
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <cstring>
 #include <new>
 #include <unordered_map>
 
@@ -55,6 +58,7 @@ public:
     });
     for (std::size_t i = 0; i < nodes_.size(); ++i)
       per_node_[i]->prepare_head(head_, nodes_[i].memory_node);
+    tell_checksum();
     return {per_node_.begin(), per_node_.end()};
   }
 
@@ -75,6 +79,32 @@ private:
       }
   }
 
+  /// No file says which layout its I2_S tensors have, and a wrong guess gives plausible noise. The
+  /// same model in any other form has the same checksum, but in a wrong layout another: it is a sum
+  /// over the rows, whose order differs between forms.
+  void tell_checksum() const {
+    const auto layout = std::ranges::find_if(
+        file_.tensors(), [](const auto& tensor) { return info(tensor.type).has_tensor_scale(); });
+    if (layout != file_.tensors().end())
+      log::info("{}: {} read, checksum of all ternary rows {:016x}", file_.path().string(),
+                info(layout->type).name, row_checksum_.load());
+  }
+
+  void add_to_checksum(std::span<const std::int8_t> codes, std::size_t cols) {
+    std::uint64_t sum = 0;
+    for (std::size_t row = 0; row < codes.size(); row += cols) {
+      std::uint64_t hash = cols;
+      for (std::size_t at = 0; at < cols; at += sizeof(hash)) {
+        std::uint64_t some = 0;
+        std::memcpy(&some, codes.data() + row + at, std::min(sizeof(some), cols - at));
+        hash = (hash ^ some) * 0x9e3779b97f4a7c15u; // odd: no two values come to the same
+        hash ^= hash >> 32;
+      }
+      sum += hash;
+    }
+    row_checksum_ += sum;
+  }
+
   void load_tensor(std::size_t index) {
     const auto& tensor = file_.tensors()[index];
     node_memory raw{tensor.bytes, nodes_.empty() ? std::nullopt : nodes_.front().memory_node};
@@ -85,9 +115,10 @@ private:
       return;
     if (per_node_.front()->find_place(tensor.name).norm != nullptr)
       put_norm(tensor, bytes);
-    else if (auto rows = ternary_form(tensor, bytes))
+    else if (auto rows = ternary_form(tensor, bytes)) {
+      add_to_checksum(rows->codes, tensor.cols());
       put_ternary(tensor, *std::move(rows));
-    else if (auto blocks = ternary_by_blocks(tensor, bytes))
+    } else if (auto blocks = ternary_by_blocks(tensor, bytes))
       put_ternary(tensor, *std::move(blocks));
     else
       put_dense(tensor, std::move(raw));
@@ -281,6 +312,7 @@ private:
   head_form head_;
   std::vector<std::shared_ptr<weights>> per_node_;
   std::unordered_map<std::string, float> output_scales_;
+  std::atomic<std::uint64_t> row_checksum_ = 0; ///< of all ternary rows, whatever their order
 };
 
 /// "1.5 MiB", rounded up.
@@ -291,8 +323,8 @@ std::string mib(std::uint64_t bytes) {
 
 void check_budget(const model_source& file, std::uint64_t bytes, const load_options& options) {
   if (options.max_weight_bytes && bytes > *options.max_weight_bytes)
-    throw load_error{file.path().string() + ": its weights take " + mib(bytes) +
-                     ", and at most " + mib(*options.max_weight_bytes) +
+    throw load_error{file.path().string() + ": its weights take " + mib(bytes) + ", and at most " +
+                     mib(*options.max_weight_bytes) +
                      " are left of the budget for models; raise it, or load fewer or smaller ones"};
 }
 

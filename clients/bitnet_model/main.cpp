@@ -40,6 +40,7 @@ int run(CLI::App& app, int argc, char** argv) {
 
 int main(int argc, char** argv) {
   log::to_standard_error();
+  log::set_level("warning"); // what it is asked for goes to standard output; the rest is a nuisance
   CLI::App app{"Everything offline on a model file.\n"
                "Exit status: 0 success, 1 failure, 2 wrong usage, 3 refused input.",
                "bitnet-model"};

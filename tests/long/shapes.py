@@ -44,7 +44,7 @@ def main(program, *shapes):
             path = os.path.join(folder, shape + ".gguf")
             run(program, "synth", "--shape", shape, "--out", path)
             told, _, _ = run(program, "inspect", path)
-            _, taken, seconds = run(program, "generate", "-m", path, "-p", "hello", "-n", str(NEW_TOKENS), "--ignore-eos")
+            _, taken, seconds = run(program, "generate", "-m", path, "-p", "hello", "-n", str(NEW_TOKENS), "--ignore-eos", "--head", "screened", "--kv", "f16")
             expected = predicted(told)
             off = taken / expected - 1
             speed = re.search(r"about ([0-9.]+) tokens/s", told).group(1)

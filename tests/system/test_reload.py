@@ -445,6 +445,17 @@ class UnderLoad(unittest.TestCase):
             until(lambda: hash_of_second() is None, "the model is gone")
         self.traffic.goes_on(self)
 
+    def test_loading_logs_a_checksum_that_another_layout_changes(self):
+        names = {"common": "plain", "lanes16": "lanes"}
+        self.daemon.write_config(nodes=BOTH_CPUS, models=["{name: %s, path: %s, i2s_layout: %s}" % (name, CHAT, layout) for layout, name in names.items()])
+        with self.daemon.client() as c:
+            until(lambda: {m["name"] for m in c.models()} >= set(names.values()), "both are there")
+            self.daemon.write_config(nodes=BOTH_CPUS)
+            until(lambda: len(c.models()) == 2, "both are gone")
+        told = dict(re.findall(re.escape(CHAT) + r": (I2_S.*) read, checksum of all ternary rows ([0-9a-f]{16})", self.daemon.log_text()))
+        self.assertEqual(set(told), {"I2_S", "I2_S (lanes16)"})
+        self.assertNotEqual(*told.values())
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

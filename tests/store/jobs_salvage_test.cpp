@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <random>
 
 using namespace bitnetd;
@@ -109,16 +110,14 @@ std::uint32_t check_jobs(const opened_journal& opened) {
   return missing;
 }
 
-void try_seed(std::uint64_t seed, const fs::path& sound) {
-  INFO("seed " << seed);
-  std::mt19937_64 random(seed);
+/// A copy of a sound journal opens after `hurt` was done to it, right or with its losses told.
+/// Returns how many jobs are missing.
+std::uint32_t survives(const fs::path& sound,
+                       const std::function<void(const fs::path& journal)>& hurt) {
   const scratch_folder folder; // what is moved aside stays in it
   const auto journal = folder.path() / "jobs";
   fs::copy(sound, journal, fs::copy_options::recursive);
-  const auto files = files_of(journal);
-  const auto victim = files[random() % files.size()];
-  INFO(victim.filename());
-  damage(victim, random);
+  hurt(journal);
   const auto opened = open_or_salvage(journal);
   const auto missing = check_jobs(opened);
   if (const auto counted = opened.jobs->recount())
@@ -140,6 +139,30 @@ void try_seed(std::uint64_t seed, const fs::path& sound) {
   }
   // It works on: a new job is taken, and the next open finds nothing new.
   must(opened.jobs->accept(std::array{some_job(n_jobs + 1)}));
+  return missing;
+}
+
+void try_seed(std::uint64_t seed, const fs::path& sound) {
+  INFO("seed " << seed);
+  survives(sound, [&](const fs::path& journal) {
+    std::mt19937_64 random(seed);
+    const auto files = files_of(journal);
+    damage(files[random() % files.size()], random);
+  });
+}
+
+/// $NAME, the long run's measure, or that of every test run.
+std::uintmax_t measure(const char* name, std::uintmax_t usual) {
+  const auto* wanted = std::getenv(name);
+  return wanted != nullptr ? std::strtoul(wanted, nullptr, 10) : usual;
+}
+
+void write_to(const fs::path& file, std::ios::openmode how, std::uintmax_t at,
+              const std::string& bytes) {
+  std::fstream stream(file, how | std::ios::out | std::ios::binary);
+  stream.seekp(static_cast<std::streamoff>(at));
+  stream << bytes;
+  REQUIRE(stream.flush());
 }
 
 /// The journal of a process that died: what it wrote last is in the log only.
@@ -173,9 +196,7 @@ TEST_CASE("a damaged journal is kept, saved as far as it reads, and its losses a
           "[store][jobs][salvage]") {
   const scratch_folder sound;
   make_sound(sound.path());
-  // BITNETD_DAMAGE_SEEDS: how many; the long run takes a thousand.
-  const auto* wanted = std::getenv("BITNETD_DAMAGE_SEEDS");
-  const auto n = wanted != nullptr ? std::strtoul(wanted, nullptr, 10) : 16;
+  const auto n = measure("BITNETD_DAMAGE_SEEDS", 16); // the long run takes a thousand
   for (std::uint64_t seed = 1; seed <= n; ++seed)
     try_seed(seed, sound.path());
 }
@@ -190,4 +211,52 @@ TEST_CASE("a journal without its CURRENT file is not taken for a new one",
   REQUIRE(opened.salvaged);
   CHECK(check_jobs(opened) == 0); // all of it still read
   CHECK(fs::exists(opened.salvaged->kept / "db"));
+}
+
+TEST_CASE("a log is cut anywhere, and a byte of it is flipped anywhere", "[store][jobs][salvage]") {
+  const scratch_folder sound;
+  make_sound(sound.path());
+  const auto size = fs::file_size(write_ahead_log(sound.path() / "db"));
+  const auto step = measure("BITNETD_DAMAGE_STEP", size / 8); // the long run takes small ones
+  for (std::uintmax_t at = step; at < size; at += step) {
+    INFO("cut at " << at << " of " << size);
+    survives(sound.path(), [&](const fs::path& journal) {
+      fs::resize_file(write_ahead_log(journal / "db"), at);
+    });
+  }
+  for (std::uintmax_t at = 0; at < size; at += std::max<std::uintmax_t>(64, step)) {
+    INFO("flipped at " << at << " of " << size);
+    survives(sound.path(), [&](const fs::path& journal) {
+      const auto log = write_ahead_log(journal / "db");
+      std::ifstream stream(log, std::ios::binary);
+      stream.seekg(static_cast<std::streamoff>(at));
+      const auto other = static_cast<char>(stream.get() ^ 0x10);
+      write_to(log, std::ios::in, at, std::string(1, other));
+    });
+  }
+}
+
+TEST_CASE("zeros or garbage behind the log, an empty CURRENT, a second MANIFEST lose no job",
+          "[store][jobs][salvage]") {
+  const scratch_folder sound;
+  make_sound(sound.path());
+  CHECK(survives(sound.path(), [&](const fs::path& journal) {
+          write_to(write_ahead_log(journal / "db"), std::ios::app, 0, std::string(4096, '\0'));
+        }) == 0);
+  CHECK(survives(sound.path(), [&](const fs::path& journal) {
+          std::string garbage(4096, '\0');
+          std::mt19937 random(1);
+          std::ranges::generate(garbage, [&] { return static_cast<char>(random()); });
+          write_to(write_ahead_log(journal / "db"), std::ios::app, 0, garbage);
+        }) == 0);
+  CHECK(survives(sound.path(), [&](const fs::path& journal) {
+          fs::resize_file(journal / "db" / "CURRENT", 0);
+        }) == 0);
+  CHECK(survives(sound.path(), [&](const fs::path& journal) {
+          for (const auto& file : files_of(journal))
+            if (file.filename().string().starts_with("MANIFEST-")) {
+              fs::copy_file(file, journal / "db" / "MANIFEST-999999");
+              break;
+            }
+        }) == 0);
 }

@@ -134,6 +134,20 @@ void analyzer_state::recover(analyzer_actor::pointer self, const request_ptr& wh
   self->send(others->ledger, recovered_atom_v, std::move(made));
 }
 
+void analyzer_state::answer(analyzer_actor::pointer self, const token_query& what) {
+  reply out;
+  out.to = what.reply_to;
+  out.principal = what.principal;
+  out.release_jobs = 1;
+  out.release_bytes = what.bytes;
+  auto said = tokens_of(what, models);
+  if (auto* why = std::get_if<failure>(&said))
+    out.what = reply_error{std::move(*why), std::nullopt, {}, {}, {}};
+  else
+    out.what = reply_document{"tokens", std::get<std::string>(std::move(said))};
+  self->send(others->outbox, std::move(out));
+}
+
 analyzer_actor::behavior_type analyzer(analyzer_actor::stateful_pointer<analyzer_state> self,
                                        std::shared_ptr<const clock> time,
                                        std::shared_ptr<metrics> counters,
@@ -147,6 +161,7 @@ analyzer_actor::behavior_type analyzer(analyzer_actor::stateful_pointer<analyzer
       [self](cancel_atom, const query& what) {
         self->send(self->state.others->ledger, cancel_atom_v, what);
       },
+      [self](const token_query& what) { self->state.answer(self, what); },
       [self](recover_atom, const request_ptr& what, const job_id& id, std::uint32_t attempt) {
         self->state.recover(self, what, id, attempt);
       },

@@ -31,6 +31,7 @@ struct analyzer_state {
   void submit(analyzer_actor::pointer self, const request_ptr& what);
   void recover(analyzer_actor::pointer self, const request_ptr& what, const job_id& id,
                std::uint32_t attempt);
+  void answer(analyzer_actor::pointer self, const token_query& what);
 
 private:
   /// One job, or a parent and its children; a failure that ends the whole request.

@@ -3,6 +3,7 @@
 
 #include "actors/cost_curve.h"
 #include "actors/messages.h"
+#include "actors/token_query.h"
 #include "store/cache_entry.h"
 
 #include <caf/allowed_unsafe_message_type.hpp>
@@ -137,6 +138,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(std::vector<bitnetd::actors::trace_entry>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bitnetd::actors::reply)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bitnetd::actors::event)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bitnetd::actors::query)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bitnetd::actors::token_query)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bitnetd::actors::admin_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bitnetd::actors::health)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bitnetd::actors::model_set)

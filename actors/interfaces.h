@@ -39,6 +39,7 @@ using door_actor = caf::typed_actor<caf::reacts_to<connect_atom, peers_ptr>,
 using analyzer_actor = caf::typed_actor<
     caf::reacts_to<submit_atom, request_ptr>,
     caf::reacts_to<cancel_atom, query>,                               ///< on to the ledger
+    caf::reacts_to<token_query>,                                      ///< answered here
     caf::reacts_to<recover_atom, request_ptr, job_id, std::uint32_t>, ///< ledger: one journalled
                                                                       ///< job
     caf::reacts_to<models_atom, model_set>,

@@ -147,6 +147,9 @@ void front_loop::on_request(const origin& from, wire::request&& request, std::st
           caf::anon_send(actors_->ledger, actors::ack_atom_v, to_query(what, from));
         else if constexpr (std::is_same_v<kind, wire::cancel>)
           caf::anon_send(actors_->analyzer, actors::cancel_atom_v, to_query(what, from));
+        else if constexpr (std::is_same_v<kind, wire::tokenize> ||
+                           std::is_same_v<kind, wire::detokenize>)
+          on_tokens(from, to_query(std::move(what), from), body.size());
         else
           on_admin(from, type, request);
       },
@@ -185,10 +188,8 @@ void front_loop::on_submit(const origin& from, wire::submit&& what, std::string_
   if (const auto* why = std::get_if<wire::refusal>(&made))
     return refuse(from.reply_to, *why);
   auto& request = std::get<actors::request_ptr>(made);
-  const auto allowed = conf::settings_of(*config_, from.principal);
-  if (const auto why = accounts_.open(from.principal, {allowed.open_jobs, allowed.open_bytes},
-                                      request->items.size(), body.size()))
-    return refuse(from.reply_to, *why);
+  if (!count(from, request->items.size(), body.size()))
+    return;
 
   open_request open;
   open.principal = from.principal;
@@ -199,6 +200,22 @@ void front_loop::on_submit(const origin& from, wire::submit&& what, std::string_
   peers_.opened({from.reply_to.socket, from.reply_to.peer}, from.reply_to.tag, std::move(open));
   BITNETD_FAULT_POINT("front.submit");
   caf::anon_send(actors_->analyzer, actors::submit_atom_v, std::move(request));
+}
+
+bool front_loop::count(const origin& from, std::size_t jobs, std::size_t bytes) {
+  const auto allowed = conf::settings_of(*config_, from.principal);
+  const auto why =
+      accounts_.open(from.principal, {allowed.open_jobs, allowed.open_bytes}, jobs, bytes);
+  if (why)
+    refuse(from.reply_to, *why);
+  return !why;
+}
+
+void front_loop::on_tokens(const origin& from, actors::token_query what, std::size_t body_bytes) {
+  if (!count(from, 1, body_bytes))
+    return;
+  what.bytes = body_bytes;
+  caf::anon_send(actors_->analyzer, std::move(what));
 }
 
 void front_loop::on_attach(const origin& from, const wire::attach& what) {

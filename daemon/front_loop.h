@@ -67,6 +67,9 @@ private:
   void on_submit(const origin& from, wire::submit&& what, std::string_view body);
   void on_detach(const origin& from, const wire::detach& what);
   void on_attach(const origin& from, const wire::attach& what);
+  void on_tokens(const origin& from, actors::token_query what, std::size_t body_bytes);
+  /// Counts it for the principal; false: refused, it has too much open.
+  [[nodiscard]] bool count(const origin& from, std::size_t jobs, std::size_t bytes);
   void on_admin(const origin& from, std::string_view type, const wire::request& request);
   [[nodiscard]] std::string_view state_text() const noexcept;
 

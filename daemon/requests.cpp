@@ -204,6 +204,14 @@ actors::query to_query(const wire::dead_order& what, const origin& from) {
   return what.job.empty() ? query_from(from) : about(from, what.job);
 }
 
+actors::token_query to_query(wire::tokenize&& what, const origin& from) {
+  return {from.reply_to, from.principal, std::move(what.model), std::move(what.text), {}, false};
+}
+
+actors::token_query to_query(wire::detokenize&& what, const origin& from) {
+  return {from.reply_to, from.principal, std::move(what.model), {}, std::move(what.tokens), true};
+}
+
 actors::request_ptr decode_stored_body(std::string_view principal, std::string_view body) {
   constexpr auto any = std::numeric_limits<std::uint32_t>::max();
   auto parsed = wire::decode_request("submit", body, {any, any});

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/messages.h"
+#include "actors/token_query.h"
 #include "daemon/wire_requests.h"
 
 #include <string>
@@ -37,6 +38,9 @@ to_request(wire::submit submit, const origin& from, std::string_view body);
 [[nodiscard]] actors::query to_query(const wire::detach& what, const origin& from);
 [[nodiscard]] actors::query to_query(const wire::dead_query& what, const origin& from);
 [[nodiscard]] actors::query to_query(const wire::dead_order& what, const origin& from);
+
+[[nodiscard]] actors::token_query to_query(wire::tokenize&& what, const origin& from);
+[[nodiscard]] actors::token_query to_query(wire::detokenize&& what, const origin& from);
 
 /// The request that a journalled body stands for: the same parser as for a submit, with the
 /// format's own bounds instead of the configured ones, since it was accepted once. Nobody waits for

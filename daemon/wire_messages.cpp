@@ -10,7 +10,7 @@ namespace bitnetd::wire {
 
 namespace {
 
-constexpr std::array<request_kind, 22> requests{{
+constexpr std::array<request_kind, 24> requests{{
     {"hello", role::read},       {"ping", role::read},        {"submit", role::submit},
     {"credit", role::read},      {"attach", role::read},      {"detach", role::read},
     {"status", role::read},      {"result", role::read},      {"list", role::read},
@@ -18,12 +18,12 @@ constexpr std::array<request_kind, 22> requests{{
     {"stats", role::read},       {"metrics", role::read},     {"dead.list", role::admin},
     {"dead.retry", role::admin}, {"dead.purge", role::admin}, {"job.requeue", role::admin},
     {"reload", role::admin},     {"profile", role::admin},    {"drain", role::admin},
-    {"undrain", role::admin},
+    {"undrain", role::admin},    {"tokenize", role::submit},  {"detokenize", role::submit},
 }};
 
-constexpr std::array<std::string_view, 16> replies{
-    "welcome", "pong", "accepted", "delta", "item",   "progress", "rewound", "result",
-    "status",  "list", "ok",       "error", "models", "stats",    "metrics", "goodbye"};
+constexpr std::array<std::string_view, 17> replies{
+    "welcome", "pong", "accepted", "delta",  "item",  "progress", "rewound", "result", "status",
+    "list",    "ok",   "error",    "models", "stats", "metrics",  "tokens",  "goodbye"};
 
 // Levenshtein's distance, one row at a time. Words are short: names of fields and messages.
 std::size_t distance(std::string_view a, std::string_view b) {

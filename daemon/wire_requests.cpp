@@ -197,6 +197,10 @@ request read(std::string_view type, const json& body, const submit_bounds& bound
     return read_cancel(body);
   if (type == "ack")
     return read_ack(body);
+  if (type == "tokenize")
+    return read_tokenize(body);
+  if (type == "detokenize")
+    return read_detokenize(body);
   if (type == "dead.list")
     return read_dead_list(body);
   if (type == "dead.retry" || type == "dead.purge" || type == "job.requeue")

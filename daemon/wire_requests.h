@@ -2,6 +2,7 @@
 #pragma once
 
 #include "daemon/wire_submit.h"
+#include "daemon/wire_tokens.h"
 
 #include <cstdint>
 #include <optional>
@@ -107,9 +108,9 @@ struct drain {
   bool operator==(const drain&) const = default;
 };
 
-using request =
-    std::variant<hello, ping, submit, credit, attach, detach, status_query, result_query,
-                 list_query, cancel, ack, dead_query, dead_order, plain, reload, profile, drain>;
+using request = std::variant<hello, ping, submit, credit, attach, detach, status_query,
+                             result_query, list_query, cancel, ack, tokenize, detokenize,
+                             dead_query, dead_order, plain, reload, profile, drain>;
 
 /// Reads the body of a request of this type: JSON, then fields. An unknown type is E_FRAME. Role
 /// and size are the caller's to check first.

@@ -55,6 +55,11 @@ TEST_CASE("every request is read with its fields and defaults", "[daemon][reques
       list_query{{"done", "dead"}, job, "c", 500});
   CHECK(read<cancel>("cancel", {{"job", job}, {"reason", "enough"}}) == cancel{job, "enough"});
   CHECK(read<ack>("ack", {{"job", job}}) == ack{job});
+  CHECK(read<tokenize>("tokenize", {{"text", "Hi"}}) == tokenize{"Hi", ""});
+  CHECK(read<tokenize>("tokenize", {{"text", ""}, {"model", "m"}}) == tokenize{"", "m"});
+  CHECK(read<detokenize>("detokenize", {{"tokens", json::array()}}) == detokenize{});
+  CHECK(read<detokenize>("detokenize", {{"tokens", {0, 2147483647}}, {"model", "m"}}) ==
+        detokenize{{0, 2147483647}, "m"});
   CHECK(read<reload>("reload", {{"dry_run", true}}) == reload{true});
   CHECK(read<profile>("profile", {{"name", "eco"}}) == profile{"eco"});
   CHECK(read<profile>("profile", json::object()) == profile{""});
@@ -116,6 +121,16 @@ TEST_CASE("malformed requests are refused by their field", "[daemon][requests]")
       {"cancel", {{"jobs", {job}}}, "jobs"},
       {"cancel", {{"job", nullptr}}, "job"},
       {"ack", json::object(), "job"},
+      {"tokenize", json::object(), "text"},
+      {"tokenize", {{"text", 7}}, "text"},
+      {"tokenize", {{"text", std::string((1u << 20) + 1, 'x')}}, "text"},
+      {"tokenize", {{"text", "x"}, {"model", ""}}, "model"},
+      {"detokenize", json::object(), "tokens"},
+      {"detokenize", {{"tokens", {1, -1}}}, "tokens[1]"},
+      {"detokenize", {{"tokens", {std::int64_t{1} << 31}}}, "tokens[0]"},
+      {"detokenize", {{"tokens", {1.5}}}, "tokens[0]"},
+      {"detokenize", {{"tokens", {nullptr}}}, "tokens[0]"},
+      {"detokenize", {{"tokens", std::vector<int>((1u << 18) + 1, 1)}}, "tokens"},
       {"models", {{"x", 1}}, "x"},
       {"reload", {{"dry-run", true}}, "dry-run"},
       {"reload", {{"dry_run", 1}}, "dry_run"},

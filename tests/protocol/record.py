@@ -55,6 +55,8 @@ ASKED = {
     "dead.purge": [{"socket": "admin", "body": {}}],
     "job.requeue": [{"socket": "admin", "body": {"job": JOB}}],
     "ack": [{"body": {"job": JOB}}, {"body": {"job": JOB}}],
+    "tokenize": [{"body": {"text": "One two three"}}, {"body": {"text": "One", "model": "none"}}],
+    "detokenize": [{"body": {"tokens": [72, 105]}}, {"body": {"tokens": [2000000000]}}],
     "models": [{"body": {}}],
     "stats": [{"body": {}}],
     "metrics": [{"body": {}}],

@@ -147,6 +147,14 @@ class AsyncClient:
         """The loaded models."""
         return await self._run(calls.plain(self._session, "models", "models", {}, "models"))
 
+    async def tokenize(self, text: str, model: Optional[str] = None) -> List[int]:
+        """The ids that a user's text is to a model."""
+        return await self._run(calls.plain(self._session, "tokenize", "tokens", {"text": text, "model": model}, "tokens"))
+
+    async def detokenize(self, tokens: Sequence[int], model: Optional[str] = None) -> str:
+        """The text of ids."""
+        return await self._run(calls.plain(self._session, "detokenize", "tokens", {"tokens": list(tokens), "model": model}, "text"))
+
     async def stats(self) -> Dict[str, Any]:
         """Figures of every part of the pipeline."""
         return await self._run(calls.plain(self._session, "stats", "stats", {}))

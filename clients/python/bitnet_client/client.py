@@ -160,6 +160,14 @@ class Client:
         """The loaded models."""
         return self._run(calls.plain(self._session, "models", "models", {}, "models"))
 
+    def tokenize(self, text: str, model: Optional[str] = None) -> List[int]:
+        """The ids that a user's text is to a model."""
+        return self._run(calls.plain(self._session, "tokenize", "tokens", {"text": text, "model": model}, "tokens"))
+
+    def detokenize(self, tokens: Sequence[int], model: Optional[str] = None) -> str:
+        """The text of ids."""
+        return self._run(calls.plain(self._session, "detokenize", "tokens", {"tokens": list(tokens), "model": model}, "text"))
+
     def stats(self) -> Dict[str, Any]:
         """Figures of every part of the pipeline."""
         return self._run(calls.plain(self._session, "stats", "stats", {}))

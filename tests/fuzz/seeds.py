@@ -1,17 +1,22 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes what a fuzzer begins with.   seeds.py wire|conf FOLDER
+"""Writes what a fuzzer begins with.   seeds.py wire|conf|gguf|safetensors|tokenizer FOLDER
 
 wire: the transcripts' requests, as frames with their lengths in front. conf: the shipped configuration with each of its profiles, and
-keys, divided by bytes of zero.
+keys, divided by bytes of zero. The others: tests/support/small_models.py. All of them also what earlier runs found worth keeping (corpus/).
 """
 import glob
 import hashlib
+import itertools
 import json
 import os
 import sys
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+sys.path.insert(0, os.path.join(ROOT, "tests/support"))
+
+import small_models  # noqa: E402  (the path is set above)
+
 KEYS = b"# laptop\nrq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7\n"
 
 
@@ -38,8 +43,19 @@ def conf():
             yield b"\0".join((text, read(profile), KEYS))
 
 
+def kept(kind):
+    """A row of inputs, each behind its length in four bytes."""
+    path = os.path.join(ROOT, "tests/fuzz/corpus", kind)
+    row = read(path) if os.path.exists(path) else b""
+    while row:
+        size = int.from_bytes(row[:4], "little")
+        yield row[4:4 + size]
+        row = row[4 + size:]
+
+
 def write(kind, folder):
-    for data in {"wire": wire, "conf": conf}[kind]():
+    made = {"wire": wire, "conf": conf, "gguf": small_models.gguf_files, "safetensors": small_models.folders, "tokenizer": small_models.tokenizers}
+    for data in itertools.chain(made[kind](), kept(kind)):
         with open(os.path.join(folder, hashlib.sha1(data).hexdigest()), "wb") as f:
             f.write(data)
 

@@ -2,9 +2,9 @@
 #include "daemon/wire_frames.h"
 #include "daemon/wire_messages.h"
 #include "daemon/wire_requests.h"
+#include "tests/fuzz/must.h"
 
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -15,6 +15,7 @@
 namespace {
 
 using namespace bitnetd;
+using fuzz::must;
 
 std::vector<std::string_view> frames_of(const std::uint8_t* data, std::size_t size) {
   std::vector<std::string_view> out;
@@ -26,11 +27,6 @@ std::vector<std::string_view> frames_of(const std::uint8_t* data, std::size_t si
     size -= 2 + length;
   }
   return out;
-}
-
-void must(bool good) {
-  if (!good)
-    std::abort();
 }
 
 } // namespace

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import unittest
 
+import folder_model
 import hostile_models
 from bystander import ANEW, QUESTION, Bystander
 from harness import CHAT, MODEL_TOOL, Daemon, until
@@ -77,6 +78,7 @@ class Serving(unittest.TestCase):
             self.addCleanup(other.close)
             files = [written(daemon.root, number, raw) for number, raw in enumerate(self.some_of_each())]
             files += [path for path, _ in hostile_models.places(daemon.root)]
+            files += [folder_model.write(daemon.path("folder-%02d" % number), content) for number, (_, content) in enumerate(folder_model.bad())]
             for path in files:
                 daemon.write_config(models=["{name: bad, path: %s}" % path], extra=SMALL_KV)
                 self.assertEqual(admin.request("reload", {})[0], "ok", path)

@@ -15,6 +15,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <deque>
 #include <new>
 #include <unordered_map>
 
@@ -43,6 +44,8 @@ public:
       : file_{file}, builder_{builder}, nodes_{nodes}, head_{head} {
     for (std::size_t i = 0; i < nodes.size(); ++i)
       per_node_.emplace_back(std::make_shared<weights>())->layers.resize(builder.shape().n_layer);
+    for (const auto& node : nodes)
+      arenas_.emplace_back(node.memory_node);
     read_output_scales();
   }
 
@@ -227,7 +230,7 @@ private:
   void put_ternary(const gguf_tensor& tensor, const ternary_blocks& matrix) {
     const auto rows = tensor.rows(), cols = tensor.cols();
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      node_memory packed{packed_bytes(rows, cols), nodes_[i].memory_node};
+      auto packed = arenas_[i].take(packed_bytes(rows, cols));
       const auto zeros = pack_ternary(matrix.codes, rows, cols, 0, {packed.data(), packed.size()});
       *per_node_[i]->find_place(tensor.name).matrix = linear::ternary_blocks(
           rows, cols, matrix.block_cols, std::move(packed), matrix.block_scales, zeros);
@@ -237,7 +240,7 @@ private:
   void put_ternary(const gguf_tensor& tensor, const ternary_rows& matrix) {
     const auto rows = tensor.rows(), cols = tensor.cols();
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      node_memory packed{packed_bytes(rows, cols), nodes_[i].memory_node};
+      auto packed = arenas_[i].take(packed_bytes(rows, cols));
       const auto zeros = pack_ternary(matrix.codes, rows, cols, 0, {packed.data(), packed.size()});
       *per_node_[i]->find_place(tensor.name).matrix =
           linear::ternary(rows, cols, std::move(packed), matrix.row_scales, zeros);
@@ -311,6 +314,7 @@ private:
   const std::vector<node_description>& nodes_;
   head_form head_;
   std::vector<std::shared_ptr<weights>> per_node_;
+  std::deque<node_arena> arenas_; ///< of packed matrices, per node
   std::unordered_map<std::string, float> output_scales_;
   std::atomic<std::uint64_t> row_checksum_ = 0; ///< of all ternary rows, whatever their order
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "engine/node_memory.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -63,27 +65,6 @@ public:
 private:
   struct state;
   std::unique_ptr<state> state_;
-};
-
-/// Zeroed, 64-byte aligned memory, bound to a memory node with mbind where one is given. When the
-/// kernel refuses the binding the memory is still usable and `bound()` is false.
-class node_memory {
-public:
-  node_memory() = default;
-  node_memory(std::size_t bytes, std::optional<int> memory_node);
-  ~node_memory();
-  node_memory(node_memory&&) noexcept;
-  node_memory& operator=(node_memory&&) noexcept;
-
-  [[nodiscard]] std::byte* data() const noexcept { return data_; }
-  [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  /// False only when a node was asked for and the kernel refused.
-  [[nodiscard]] bool bound() const noexcept { return bound_; }
-
-private:
-  std::byte* data_ = nullptr;
-  std::size_t size_ = 0;
-  bool bound_ = true;
 };
 
 } // namespace bitnetd::engine

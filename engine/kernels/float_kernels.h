@@ -349,10 +349,11 @@ inline void part_softmax(float* scores, size_t from, size_t n, float& max, float
       const floats v = load<floats>(scores + i + p * width);
       most.part[p] = v > most.part[p] ? v : most.part[p];
     }
-  max = -__builtin_inff();
-  for (size_t p = 0; p < n_parts; ++p)
-    for (size_t i = 0; i < width; ++i)
-      max = most.part[p][i] > max ? most.part[p][i] : max;
+  max = largest_of(most.part[0]);
+  for (size_t p = 1; p < n_parts; ++p) {
+    const float largest = largest_of(most.part[p]);
+    max = largest > max ? largest : max;
+  }
   float_sums sums = {};
   for (size_t i = 0; i < end; i += lanes)
     for (size_t p = 0; p < n_parts; ++p) {
@@ -467,30 +468,43 @@ void attention_merge(float* max, float* sum, float* out, float part_max, float p
 
 screened_block screen_block(float* y, size_t n, const float* weight_errors,
                             const float* weight_norms, float x_norm, float x_error) noexcept {
-  screened_block out = {y[0], y[0], 0};
-  for (size_t i = 1; i < n; ++i)
-    out.max = y[i] > out.max ? y[i] : out.max;
+  const floats nothing = -__builtin_inff() - floats{}; // e^-inf = 0
+  floats max = nothing;
+  size_t i = 0;
+  for (; i + width <= n; i += width) {
+    const floats v = load<floats>(y + i);
+    max = v > max ? v : max;
+  }
+  for (; i < n; ++i)
+    max[0] = y[i] > max[0] ? y[i] : max[0];
+  screened_block out = {-__builtin_inff(), largest_of(max), 0};
+
   float_sums sums = {};
-  out.top = -__builtin_inff();
-  for (size_t i = 0; i < n; i += lanes) {
-    const size_t left = n - i < lanes ? n - i : lanes;
-    float values[lanes], errors[lanes] = {}, norms[lanes] = {};
-    for (size_t j = 0; j < lanes; ++j)
-      values[j] = -__builtin_inff(); // e^-inf = 0
-    __builtin_memcpy(values, y + i, left * sizeof(float));
-    __builtin_memcpy(errors, weight_errors + i, left * sizeof(float));
-    __builtin_memcpy(norms, weight_norms + i, left * sizeof(float));
+  floats top = nothing;
+  const auto add16 = [&](float* values, const float* errors, const float* norms)
+      __attribute__((always_inline)) {
     for (size_t p = 0; p < n_parts; ++p) {
       const floats v = load<floats>(values + p * width);
       sums.part[p] += exponential(v - out.max);
       const floats bound = v + (load<floats>(errors + p * width) * x_norm +
                                 load<floats>(norms + p * width) * x_error);
+      top = bound > top ? bound : top;
       store(values + p * width, bound);
     }
-    __builtin_memcpy(y + i, values, left * sizeof(float));
-    for (size_t j = 0; j < left; ++j)
-      out.top = values[j] > out.top ? values[j] : out.top;
+  };
+  for (i = 0; i + lanes <= n; i += lanes)
+    add16(y + i, weight_errors + i, weight_norms + i);
+  if (i < n) {
+    float values[lanes], errors[lanes] = {}, norms[lanes] = {};
+    for (size_t j = 0; j < lanes; ++j)
+      values[j] = nothing[0];
+    __builtin_memcpy(values, y + i, (n - i) * sizeof(float));
+    __builtin_memcpy(errors, weight_errors + i, (n - i) * sizeof(float));
+    __builtin_memcpy(norms, weight_norms + i, (n - i) * sizeof(float));
+    add16(values, errors, norms);
+    __builtin_memcpy(y + i, values, (n - i) * sizeof(float));
   }
+  out.top = largest_of(top);
   out.sum = sum_of(sums);
   return out;
 }

@@ -85,6 +85,14 @@ inline float sum_of(const float_sums& sums) {
   return tree_sum(lane);
 }
 
+/// The largest lane; -infinity where there is none (NaN is no candidate).
+inline float largest_of(floats v) {
+  float most = -__builtin_inff();
+  for (size_t i = 0; i < width; ++i)
+    most = v[i] > most ? v[i] : most;
+  return most;
+}
+
 /// e^x to 2 units in the last place for x <= 88; 0 below -87.3; NaN stays NaN.
 /// x = n ln 2 + r with |r| <= ln 2 / 2, ln 2 in two pieces so that r is exact to the last bit; then
 /// a polynomial for e^r (minimax on that interval, degree 6) and 2^n by the exponent field. Our

@@ -90,37 +90,45 @@ inline vector off(vector sums, unsigned zero, int32_t x_sum) {
   return (vector)((ints)sums - (ints)four_everywhere(static_cast<int32_t>(zero) * x_sum));
 }
 
-/// One panel, one token. Codes are not moved down: every plane has its own sums, divided once at
-/// the end (exact: every term is a multiple).
+/// One token and `Panels` neighbouring panels: a core waits less for memory that it reads in
+/// several streams than in one, and a group of four activations is loaded once for all of them.
+/// Codes are not moved down: every plane has its own sums, divided once at the end (exact: every
+/// term is a multiple).
 ///
 /// A lane grows by less than 4 * 255 * 128 < 2^17 per line and plane, so 2^13 lines stay below
 /// 2^30; then the sums are divided and start anew. vpdpbusd is unsigned times signed and does not
 /// saturate.
-template <unsigned Bits>
-inline void panel_one_token(const uint8_t* panel, size_t lines, const int8_t* x, int32_t x_sum,
-                            int32_t* acc, size_t rows) {
+template <unsigned Bits, size_t Panels>
+inline void panels_one_token(const uint8_t* panels, size_t lines, const int8_t* x, int32_t x_sum,
+                             int32_t* acc, size_t rows) {
   using in = packing<Bits>;
   constexpr size_t most_lines = size_t{1} << 13;
-  constexpr size_t prefetch_bytes = 8192; // the hardware stops at page borders
+  constexpr size_t strips = Panels * strips_per_panel;
   // Eight chains hide the instruction's latency.
-  constexpr size_t at_once =
-      8 / (in::planes * strips_per_panel) > 0 ? 8 / (in::planes * strips_per_panel) : 1;
-  vector total[strips_per_panel] = {};
+  constexpr size_t at_once = 8 / (in::planes * strips) > 0 ? 8 / (in::planes * strips) : 1;
+  const size_t panel_bytes = lines * line_bytes;
+  // One stream: ahead of where the hardware stops, at page borders. Several: the next panels.
+  const size_t prefetch_bytes = Panels == 1 ? 8192 : Panels * panel_bytes;
+  vector total[strips] = {};
   for (size_t l = 0; l < lines;) {
     const size_t end = lines - l < most_lines ? lines : l + most_lines;
-    vector sums[at_once][strips_per_panel][in::planes] = {};
+    vector sums[at_once][strips][in::planes] = {};
     for (; l < end; l += at_once)
       for (size_t i = 0; i < at_once; ++i) {
-        const uint8_t* at = panel + (l + i) * line_bytes;
-        _mm_prefetch((const char*)(at + prefetch_bytes), _MM_HINT_T0);
-        for (size_t s = 0; s < strips_per_panel; ++s) {
-          const vector line = load_line(at + 4 * strip_rows * s);
+        vector fours[in::planes];
+        for (size_t p = 0; p < in::planes; ++p)
+          fours[p] = four_of(x + in::columns * (l + i) + 4 * p);
+        for (size_t s = 0; s < strips; ++s) {
+          const uint8_t* at = panels + s / strips_per_panel * panel_bytes + (l + i) * line_bytes +
+                              s % strips_per_panel * 4 * strip_rows;
+          if (s % strips_per_panel == 0)
+            _mm_prefetch((const char*)(at + prefetch_bytes), _MM_HINT_T0);
+          const vector line = load_line(at);
           for (size_t p = 0; p < in::planes; ++p)
-            sums[i][s][p] = dot(sums[i][s][p], in::in_place(line, p),
-                                four_of(x + in::columns * (l + i) + 4 * p));
+            sums[i][s][p] = dot(sums[i][s][p], in::in_place(line, p), fours[p]);
         }
       }
-    for (size_t s = 0; s < strips_per_panel; ++s)
+    for (size_t s = 0; s < strips; ++s)
       for (size_t p = 0; p < in::planes; ++p) {
         ints all = {};
         for (size_t i = 0; i < at_once; ++i)
@@ -129,7 +137,7 @@ inline void panel_one_token(const uint8_t* panel, size_t lines, const int8_t* x,
             (vector)((ints)total[s] + (ints)divide((vector)all, static_cast<unsigned>(Bits * p)));
       }
   }
-  for (size_t s = 0; s < strips_per_panel && strip_rows * s < rows; ++s)
+  for (size_t s = 0; s < strips && strip_rows * s < rows; ++s)
     store_some(acc + strip_rows * s, off(total[s], in::zero, x_sum), rows - strip_rows * s);
 }
 
@@ -282,8 +290,12 @@ void packed_gemm(const uint8_t* panels, size_t rows, size_t cols, const int8_t* 
   constexpr size_t panels_at_once = 2 / strips_per_panel; // two strips
   size_t r = 0;
   if (n_tokens == 1) {
+    constexpr size_t streams = width == 16 ? 4 : 1; // 256-bit vectors: no registers for more
+    if constexpr (streams > 1)
+      for (; r + 16 * (streams - 1) < rows; r += 16 * streams, panels += streams * panel_bytes)
+        panels_one_token<Bits, streams>(panels, lines, x, x_sums[0], acc + r, rows - r);
     for (; r < rows; r += 16, panels += panel_bytes)
-      panel_one_token<Bits>(panels, lines, x, x_sums[0], acc + r, rows - r);
+      panels_one_token<Bits, 1>(panels, lines, x, x_sums[0], acc + r, rows - r);
     return;
   }
   if constexpr (Bits < 8)

@@ -7,6 +7,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -351,6 +352,36 @@ TEST_CASE("the norm agrees with double arithmetic and is bit-equal everywhere",
       first = out;
     CHECK(bits_of(out) == bits_of(first));
   }
+}
+
+TEST_CASE("bounds of logits are those of their definition and bit-equal everywhere",
+          "[engine][kernels][head]") {
+  const auto n = GENERATE(as<std::size_t>{}, 1, 3, 15, 16, 17, 64);
+  const auto logits = random_floats(n, 21);
+  auto errors = random_floats(n, 22), norms = random_floats(n, 23);
+  for (auto* all : {&errors, &norms})
+    std::ranges::transform(*all, all->begin(), [](float v) { return std::abs(v); });
+  constexpr float x_norm = 3.5f, x_error = 0.25f;
+  const auto max = *std::ranges::max_element(logits);
+  double sum = 0;
+  std::vector<float> expected(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    sum += std::exp(double{logits[i]} - double{max});
+    expected[i] = logits[i] + (errors[i] * x_norm + norms[i] * x_error);
+  }
+  std::vector<std::uint32_t> sums;
+  for (const auto* kernels : usable_kernels()) {
+    CAPTURE(kernels->name, n);
+    auto bounds = logits;
+    const auto block =
+        kernels->screen_block(bounds.data(), n, errors.data(), norms.data(), x_norm, x_error);
+    CHECK(bits_of(bounds) == bits_of(expected));
+    CHECK(block.max == max);
+    CHECK(block.top == *std::ranges::max_element(expected));
+    CHECK(double{block.sum} == Approx(sum).epsilon(1e-6));
+    sums.push_back(std::bit_cast<std::uint32_t>(block.sum));
+  }
+  CHECK(std::ranges::count(sums, sums.front()) == static_cast<std::ptrdiff_t>(sums.size()));
 }
 
 TEST_CASE("gated activations agree with double arithmetic and are bit-equal everywhere",

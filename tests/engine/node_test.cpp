@@ -254,3 +254,23 @@ TEST_CASE("memory of a node that does not exist is usable and says it is not bou
   CHECK(!memory.bound());
   memory.data()[4096] = std::byte{1};
 }
+
+TEST_CASE("an arena's memory is zeroed, aligned, apart, and outlives the arena", "[engine][node]") {
+  std::optional<node_arena> arena{std::in_place, std::nullopt};
+  std::vector<node_memory> parts;
+  for (const std::size_t bytes : {1, 100, 4096, 3 << 20, 40 << 20, 17, 15 << 20}) // 40 MiB: alone
+    for (int i = 0; i < 2; ++i) {
+      parts.push_back(arena->take(bytes));
+      REQUIRE(parts.back().size() == bytes);
+      CHECK(parts.back().bound());
+      CHECK(reinterpret_cast<std::uintptr_t>(parts.back().data()) % 64 == 0);
+    }
+  CHECK(arena->take(0).data() == nullptr);
+  CHECK(parts[1].data() == parts[0].data() + 64); // together
+  arena.reset();
+  for (std::size_t i = 0; i < parts.size(); ++i) { // each finds its own still zeroed
+    const std::span bytes{parts[i].data(), parts[i].size()};
+    CHECK(std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; }));
+    std::ranges::fill(bytes, std::byte{255});
+  }
+}

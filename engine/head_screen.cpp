@@ -141,7 +141,9 @@ void screened_head::bound_all(const head_screen& screen, std::span<const float> 
   for_blocks(on.node, rows, 4 * block_rows, row_ns, [&](std::size_t from, std::size_t to) {
     for (auto row = from; row < to; row += block_rows) {
       const auto size = std::min(block_rows, to - row);
-      screen.copy().apply_part(input_, row, row + size, bounds.data() + row, rows, on.kernels);
+      for (std::size_t t = 0; t < n; t += max_part_tokens)
+        screen.copy().apply_part(input_, t, std::min(max_part_tokens, n - t), row, row + size,
+                                 bounds.data() + t * rows + row, rows, on.kernels);
       for (std::size_t t = 0; t < n; ++t)
         blocks_[t * n_blocks + row / block_rows] = on.kernels.screen_block(
             bounds.data() + t * rows + row, size, screen.weight_errors().data() + row,

@@ -2,25 +2,15 @@
 #include "engine/linear.h"
 
 #include "engine/kernels/ternary_layout.h"
-#include "engine/parallel.h"
 #include "engine/tensor_type.h"
 
 #include <algorithm>
 #include <cassert>
-#include <functional>
-#include <numeric>
 #include <utility>
 
 namespace bitnetd::engine {
 
 namespace {
-
-/// Tokens that are multiplied together: their activations fit the second-level cache (885 kB in the
-/// widest layer of a 2B model), and their integer sums wait on the stack to be scaled.
-constexpr std::size_t token_block = 128;
-/// Most rows of one chunk, whole panels: its sums fit the stack, and a 2B model's smallest matrix
-/// (640 rows) still gives several threads something to do.
-constexpr std::size_t chunk_rows = 64;
 
 /// Adds the sums of one block of columns to those before it; the first block begins them.
 void add_part(const float* part, std::size_t n_tokens, std::size_t n_rows, bool first, float* out,
@@ -31,70 +21,6 @@ void add_part(const float* part, std::size_t n_tokens, std::size_t n_rows, bool 
 }
 
 } // namespace
-
-void linear_input::assign(std::span<const float> rows, std::size_t n_rows, std::size_t cols,
-                          activation_quantization mode) {
-  assert(rows.size() == n_rows * cols);
-  rows_ = rows;
-  n_rows_ = n_rows;
-  cols_ = cols;
-  mode_ = mode;
-  quantized_ = restored_ = false;
-  summed_block_ = 0;
-}
-
-std::size_t linear_input::code_stride() const noexcept { return padded_columns(cols_); }
-
-void linear_input::quantize(const compute_context& on) {
-  if (mode_ != activation_quantization::absmax || quantized_)
-    return;
-  const auto stride = code_stride();
-  codes_.resize(std::max(codes_.size(), n_rows_ * stride)); // grows only: no work in a steady state
-  scales_.resize(std::max(scales_.size(), n_rows_));
-  sums_.resize(std::max(sums_.size(), n_rows_));
-  for_ranges(on.node, n_rows_, cols_ * 5, [&](std::size_t from, std::size_t to) {
-    for (auto n = from; n < to; ++n) {
-      const auto row = on.kernels.quantize_absmax(rows_.data() + n * cols_, cols_, stride,
-                                                  codes_.data() + n * stride);
-      scales_[n] = row.scale;
-      sums_[n] = row.sum;
-    }
-  });
-  quantized_ = true;
-}
-
-const float* linear_input::values(const compute_context& on) {
-  if (mode_ == activation_quantization::none)
-    return rows_.data();
-  if (restored_)
-    return values_.data();
-  quantize(on);
-  values_.resize(std::max(values_.size(), n_rows_ * cols_));
-  for_ranges(on.node, n_rows_, cols_ * 5, [&](std::size_t from, std::size_t to) {
-    for (auto n = from; n < to; ++n)
-      for (std::size_t c = 0; c < cols_; ++c)
-        values_[n * cols_ + c] = static_cast<float>(codes_[n * code_stride() + c]) / scales_[n];
-  });
-  restored_ = true;
-  return values_.data();
-}
-
-void linear_input::sum_blocks(std::size_t block_cols, const compute_context& on) {
-  if (summed_block_ == block_cols)
-    return;
-  quantize(on);
-  const auto n_blocks = (cols_ + block_cols - 1) / block_cols;
-  block_sums_.resize(std::max(block_sums_.size(), n_blocks * n_rows_));
-  for_ranges(on.node, n_rows_, cols_, [&](std::size_t from, std::size_t to) {
-    for (auto n = from; n < to; ++n)
-      for (std::size_t b = 0; b < n_blocks; ++b) {
-        const auto* first = codes_.data() + n * code_stride() + b * block_cols;
-        const auto* last = first + std::min(block_cols, cols_ - b * block_cols);
-        block_sums_[b * n_rows_ + n] = std::accumulate(first, last, std::int32_t{0});
-      }
-  });
-  summed_block_ = block_cols;
-}
 
 linear linear::ternary(std::size_t rows, std::size_t cols, node_memory packed,
                        std::span<const float> row_scales, std::uint64_t zero_weights) {
@@ -158,76 +84,55 @@ linear linear::rounded(std::size_t rows, std::size_t cols, packed_bits bits, nod
   return l;
 }
 
-void linear::apply(linear_input& in, std::span<float> out, const compute_context& on) const {
-  assert(in.cols() == cols_ && out.size() == in.n_rows() * rows_);
-  const bool integers = !is_dense() && in.mode() == activation_quantization::absmax;
-  assert(integers || !is_rounded());
-  if (integers)
-    in.quantize(on);
-  if (integers && block_cols_ != 0)
+void linear::prepare(linear_input& in, const compute_context& on) const {
+  assert(in.cols() == cols_);
+  assert(in_integers(in) || !is_rounded());
+  if (!in_integers(in))
+    in.restore_values(on);
+  else if (block_cols_ != 0)
     in.sum_blocks(block_cols_, on);
-  const float* values = integers ? nullptr : in.values(on);
+  else
+    in.quantize(on);
+}
 
-  // One thread reads about 10 bytes per nanosecond, or does 100 products (far less in floats): the
-  // larger of both says how much a row is worth.
-  const auto row_bytes = weights_.size() / rows_;
-  const auto products = cols_ * in.n_rows() / (integers ? 100 : 10);
-  const auto row_cost = std::max(row_bytes / 10, products);
-  if (!integers) {
-    for_blocks(on.node, rows_, chunk_rows, row_cost, [&](std::size_t from, std::size_t to) {
-      multiply_floats(values, in.n_rows(), from, to, out.data(), on.kernels);
-    });
-    return;
-  }
-  // Chunk after chunk of rows for one block of tokens, whose activations then stay in the
-  // second-level cache; weights are little beside them.
-  const auto n_chunks = (rows_ + chunk_rows - 1) / chunk_rows;
-  const auto n_token_blocks = (in.n_rows() + token_block - 1) / token_block;
-  const auto cost = rows_ * row_cost / (n_chunks * n_token_blocks);
-  for_blocks(on.node, n_chunks * n_token_blocks, 1, cost, [&](std::size_t first, std::size_t last) {
-    for (auto i = first; i < last; ++i) {
-      const auto row = i % n_chunks * chunk_rows, token = i / n_chunks * token_block;
-      apply_tokens(in, token, std::min(token_block, in.n_rows() - token), row,
-                   std::min(rows_, row + chunk_rows), out.data() + row, rows_, on.kernels);
-    }
-  });
+std::size_t linear::nanoseconds(const linear_input& in) const noexcept {
+  // One thread reads about 10 bytes per nanosecond, or does 100 products (far less in floats).
+  const auto products = rows_ * cols_ * in.n_rows() / (in_integers(in) ? 100 : 10);
+  return std::max(weights_.size() / 10, products);
 }
 
 std::size_t linear::bytes_of_panel() const noexcept {
   return weights_.size() / (padded_rows(rows_) / ternary_panel_rows);
 }
 
-void linear::apply_part(const linear_input& in, std::size_t from, std::size_t to, float* out,
-                        std::size_t stride, const kernel_table& kernels) const {
-  assert(!is_dense() && from % ternary_panel_rows == 0);
-  for (std::size_t n = 0; n < in.n_rows(); n += token_block)
-    for (auto row = from; row < to; row += chunk_rows)
-      apply_tokens(in, n, std::min(token_block, in.n_rows() - n), row,
-                   std::min(to, row + chunk_rows), out + (row - from), stride, kernels);
-}
-
-void linear::apply_tokens(const linear_input& in, std::size_t first, std::size_t n_tokens,
-                          std::size_t row, std::size_t to, float* out, std::size_t stride,
-                          const kernel_table& kernels) const {
-  if (block_cols_ != 0) {
-    apply_blocks(in, first, n_tokens, row, to, out, stride, kernels);
+void linear::apply_part(const linear_input& in, std::size_t first, std::size_t n_tokens,
+                        std::size_t from, std::size_t to, float* out, std::size_t stride,
+                        const kernel_table& kernels) const {
+  assert(from % ternary_panel_rows == 0 && to - from <= max_part_rows);
+  assert(n_tokens <= max_part_tokens);
+  if (!in_integers(in)) {
+    multiply_floats(in, first, n_tokens, from, to, out, stride, kernels);
     return;
   }
-  alignas(64) std::int32_t sums[token_block * chunk_rows];
+  if (block_cols_ != 0) {
+    multiply_blocks(in, first, n_tokens, from, to, out, stride, kernels);
+    return;
+  }
+  alignas(64) std::int32_t sums[max_part_tokens * max_part_rows];
   auto* const gemm = form_ == form::ternary ? kernels.ternary_gemm
                      : form_ == form::int4  ? kernels.int4_gemm
                                             : kernels.int8_gemm;
   const auto* panels = reinterpret_cast<const std::uint8_t*>(weights_.data());
-  const auto n_rows = to - row;
-  gemm(panels + row / ternary_panel_rows * bytes_of_panel(), n_rows, cols_,
+  const auto n_rows = to - from;
+  gemm(panels + from / ternary_panel_rows * bytes_of_panel(), n_rows, cols_,
        in.codes() + first * in.code_stride(), in.code_stride(), in.sums() + first, n_tokens, sums,
-       chunk_rows);
+       max_part_rows);
   if (form_ == form::int4) // codes stand for odd numbers
     for (std::size_t t = 0; t < n_tokens; ++t)
       for (std::size_t r = 0; r < n_rows; ++r)
-        sums[t * chunk_rows + r] = 2 * sums[t * chunk_rows + r] + in.sums()[first + t];
-  kernels.rescale(sums, chunk_rows, n_tokens, n_rows, row_scales_.data() + row, in.scales() + first,
-                  out + first * stride, stride);
+        sums[t * max_part_rows + r] = 2 * sums[t * max_part_rows + r] + in.sums()[first + t];
+  kernels.rescale(sums, max_part_rows, n_tokens, n_rows, row_scales_.data() + from,
+                  in.scales() + first, out, stride);
 }
 
 std::size_t linear::n_blocks() const noexcept {
@@ -235,11 +140,11 @@ std::size_t linear::n_blocks() const noexcept {
 }
 
 /// One panel at a time: a block of its columns is then one piece of memory.
-void linear::apply_blocks(const linear_input& in, std::size_t first, std::size_t n_tokens,
-                          std::size_t from, std::size_t to, float* out, std::size_t stride,
-                          const kernel_table& kernels) const {
-  alignas(64) std::int32_t sums[token_block * ternary_panel_rows];
-  alignas(64) float part[token_block * ternary_panel_rows];
+void linear::multiply_blocks(const linear_input& in, std::size_t first, std::size_t n_tokens,
+                             std::size_t from, std::size_t to, float* out, std::size_t stride,
+                             const kernel_table& kernels) const {
+  alignas(64) std::int32_t sums[max_part_tokens * ternary_panel_rows];
+  alignas(64) float part[max_part_tokens * ternary_panel_rows];
   for (auto row = from; row < to; row += ternary_panel_rows) {
     const auto n_rows = std::min(ternary_panel_rows, to - row);
     const auto* panel = reinterpret_cast<const std::uint8_t*>(weights_.data()) +
@@ -253,30 +158,29 @@ void linear::apply_blocks(const linear_input& in, std::size_t first, std::size_t
       kernels.rescale(sums, ternary_panel_rows, n_tokens, n_rows,
                       row_scales_.data() + b * rows_ + row, in.scales() + first, part,
                       ternary_panel_rows);
-      add_part(part, n_tokens, n_rows, b == 0, out + first * stride + (row - from), stride);
+      add_part(part, n_tokens, n_rows, b == 0, out + (row - from), stride);
     }
   }
 }
 
 /// The same with float activations.
-void linear::multiply_blocks(const float* values, std::size_t n_tokens, std::size_t from,
-                             std::size_t to, float* out, const kernel_table& kernels) const {
-  alignas(64) float part[token_block * ternary_panel_rows];
-  for (auto row = from; row < to; row += ternary_panel_rows)
-    for (std::size_t n = 0; n < n_tokens; n += token_block) {
-      const auto n_rows = std::min(ternary_panel_rows, to - row);
-      const auto n_now = std::min(token_block, n_tokens - n);
-      const auto* panel = reinterpret_cast<const std::uint8_t*>(weights_.data()) +
-                          row / ternary_panel_rows * bytes_of_panel();
-      for (std::size_t b = 0; b < n_blocks(); ++b) {
-        const auto first = b * block_cols_;
-        kernels.ternary_gemm_f32(panel + first / ternary_line_columns * ternary_line_bytes, n_rows,
-                                 std::min(block_cols_, cols_ - first), values + n * cols_ + first,
-                                 cols_, n_now, row_scales_.data() + b * rows_ + row, part,
-                                 ternary_panel_rows);
-        add_part(part, n_now, n_rows, b == 0, out + n * rows_ + row, rows_);
-      }
+void linear::multiply_float_blocks(const linear_input& in, std::size_t first, std::size_t n_tokens,
+                                   std::size_t from, std::size_t to, float* out, std::size_t stride,
+                                   const kernel_table& kernels) const {
+  alignas(64) float part[max_part_tokens * ternary_panel_rows];
+  for (auto row = from; row < to; row += ternary_panel_rows) {
+    const auto n_rows = std::min(ternary_panel_rows, to - row);
+    const auto* panel = reinterpret_cast<const std::uint8_t*>(weights_.data()) +
+                        row / ternary_panel_rows * bytes_of_panel();
+    for (std::size_t b = 0; b < n_blocks(); ++b) {
+      const auto column = b * block_cols_;
+      kernels.ternary_gemm_f32(panel + column / ternary_line_columns * ternary_line_bytes, n_rows,
+                               std::min(block_cols_, cols_ - column),
+                               in.values() + first * cols_ + column, cols_, n_tokens,
+                               row_scales_.data() + b * rows_ + row, part, ternary_panel_rows);
+      add_part(part, n_tokens, n_rows, b == 0, out + (row - from), stride);
     }
+  }
 }
 
 void linear::apply_rows(std::span<const std::uint32_t> rows, const float* x, float* out,
@@ -294,30 +198,32 @@ void linear::apply_rows(std::span<const std::uint32_t> rows, const float* x, flo
   }
 }
 
-void linear::multiply_floats(const float* values, std::size_t n_tokens, std::size_t from,
-                             std::size_t to, float* out, const kernel_table& kernels) const {
-  const auto n = to - from;
+void linear::multiply_floats(const linear_input& in, std::size_t first, std::size_t n_tokens,
+                             std::size_t from, std::size_t to, float* out, std::size_t stride,
+                             const kernel_table& kernels) const {
   if (block_cols_ != 0) {
-    multiply_blocks(values, n_tokens, from, to, out, kernels);
+    multiply_float_blocks(in, first, n_tokens, from, to, out, stride, kernels);
     return;
   }
+  const auto n = to - from;
+  const auto* values = in.values() + first * cols_;
   switch (form_) {
   case form::ternary:
     kernels.ternary_gemm_f32(reinterpret_cast<const std::uint8_t*>(weights_.data()) +
                                  from / ternary_panel_rows * panel_bytes(cols_),
-                             n, cols_, values, cols_, n_tokens, row_scales_.data() + from,
-                             out + from, rows_);
+                             n, cols_, values, cols_, n_tokens, row_scales_.data() + from, out,
+                             stride);
     break;
   case form::f32:
     kernels.dense_f32(reinterpret_cast<const float*>(weights_.data()) + from * cols_, n, cols_,
-                      values, cols_, n_tokens, out + from, rows_);
+                      values, cols_, n_tokens, out, stride);
     break;
   case form::int4:
-  case form::int8: // never: asserted by apply()
+  case form::int8: // never: asserted by prepare()
     break;
   case form::f16:
     kernels.dense_f16(reinterpret_cast<const std::uint16_t*>(weights_.data()) + from * cols_, n,
-                      cols_, values, cols_, n_tokens, out + from, rows_);
+                      cols_, values, cols_, n_tokens, out, stride);
     break;
   }
 }

@@ -3,7 +3,7 @@
 
 #include "engine/compute.h"
 #include "engine/kernels/packed_layout.h"
-#include "engine/model.h"
+#include "engine/linear_input.h"
 #include "engine/telemetry.h"
 
 #include <cstddef>
@@ -13,56 +13,11 @@
 
 namespace bitnetd::engine {
 
-/// The rows that enter one or several linear layers (q, k and v share one, and so do gate and up).
-/// Under `absmax` they are quantized once, by whoever asks first. Buffers are kept and reused: one
-/// object serves all layers of a step. Not thread-safe: one owner.
-class linear_input {
-public:
-  /// Takes rows [n_rows, cols], contiguous, and forgets what was there before. The floats are not
-  /// copied: they must stay as they are until the next assign().
-  void assign(std::span<const float> rows, std::size_t n_rows, std::size_t cols,
-              activation_quantization mode);
-
-  /// Quantizes the rows if `absmax` is asked and it has not been done since assign(); nothing
-  /// otherwise. linear::apply calls it; call it yourself only to measure it apart.
-  ///
-  ///   s = 127 / max(max|x|, 1e-5);  q = round_half_even(x * s)          per row
-  ///
-  /// A row with NaN or infinity becomes zeros with s = NaN, so that what is computed from it is
-  /// NaN and the sampler can say `numeric`.
-  void quantize(const compute_context& on);
-
-  [[nodiscard]] std::size_t n_rows() const noexcept { return n_rows_; }
-  [[nodiscard]] std::size_t cols() const noexcept { return cols_; }
-  [[nodiscard]] activation_quantization mode() const noexcept { return mode_; }
-
-  // The forms that layers and tests read. int8 rows: after quantize() under `absmax` only.
-  /// Int8 rows [n_rows, code_stride()], padded with zeros.
-  [[nodiscard]] const std::int8_t* codes() const noexcept { return codes_.data(); }
-  [[nodiscard]] std::size_t code_stride() const noexcept;
-  [[nodiscard]] const float* scales() const noexcept { return scales_.data(); } ///< s, [n_rows]
-  /// Sum of each row's int8 values, [n_rows]: what the kernels take off for coding t as t + 1.
-  [[nodiscard]] const std::int32_t* sums() const noexcept { return sums_.data(); }
-  /// The floats that a dense layer multiplies, [n_rows, cols]: the rows themselves, or q / s under
-  /// `absmax`.
-  [[nodiscard]] const float* values(const compute_context& on);
-  /// Sums of the int8 values of every row in blocks of `block_cols` columns, for layers with a
-  /// scale per block: [n_blocks, n_rows]. Quantizes first.
-  void sum_blocks(std::size_t block_cols, const compute_context& on);
-  [[nodiscard]] const std::int32_t* block_sums(std::size_t block) const noexcept {
-    return block_sums_.data() + block * n_rows_;
-  }
-
-private:
-  std::span<const float> rows_;
-  std::size_t n_rows_ = 0, cols_ = 0;
-  activation_quantization mode_ = activation_quantization::none;
-  bool quantized_ = false, restored_ = false;
-  std::size_t summed_block_ = 0; ///< columns of the blocks in block_sums_; 0: not summed
-  std::vector<std::int8_t> codes_;
-  std::vector<float> scales_, values_;
-  std::vector<std::int32_t> sums_, block_sums_;
-};
+/// Most tokens and rows of one part of a product (linear::apply_part). The activations of so many
+/// tokens fit the second-level cache (885 kB in the widest layer of a 2B model) and their integer
+/// sums the stack; a 2B model's smallest matrix (640 rows) still gives several threads something
+/// to do. Rows are whole panels.
+constexpr std::size_t max_part_tokens = 128, max_part_rows = 64;
 
 /// One weight matrix [rows, cols] in the form in which it is multiplied: ternary (packed, with one
 /// scale per row, or one per row and block of columns), dense (f32 or f16, row-major) or, for
@@ -115,17 +70,24 @@ public:
   [[nodiscard]] bool bound() const noexcept { return weights_.bound(); }
 
   /// Multiplies. Shapes: in [n, cols()]; out [n, rows()], contiguous, not overlapping the input.
-  /// Parallel over rows inside node.run. Requires in.cols() == cols(): asserted.
+  /// Parallel inside node.run. Requires in.cols() == cols(): asserted. Defined in products.cpp.
   void apply(linear_input& in, std::span<float> out, const compute_context& on) const;
+
+  /// Brings the input into the form in which apply_part() reads it. Parallel; once per input.
+  void prepare(linear_input& in, const compute_context& on) const;
+  /// Rows [from, to) of y, from a multiple of 16, for tokens [first, first + n_tokens) of an input
+  /// that is prepared, on the calling thread. out [n_tokens][stride], columns 0…to-from-1.
+  /// Requires at most max_part_tokens and max_part_rows of them.
+  void apply_part(const linear_input& in, std::size_t first, std::size_t n_tokens, std::size_t from,
+                  std::size_t to, float* out, std::size_t stride,
+                  const kernel_table& kernels) const;
+  /// About how long apply() takes one thread.
+  [[nodiscard]] std::size_t nanoseconds(const linear_input& in) const noexcept;
 
   /// y of single rows of a dense matrix, bit-equal to what apply() gives: out[i] = w[rows[i]] . x.
   /// Shapes   x [cols()]; out [rows.size()]. On the calling thread.
   void apply_rows(std::span<const std::uint32_t> rows, const float* x, float* out,
                   const kernel_table& kernels) const;
-  /// Rows [from, to) of y for all rows of an input that is quantized already, from a multiple of
-  /// 16: what apply() does in parallel. out [n][stride], columns 0…to-from-1.
-  void apply_part(const linear_input& in, std::size_t from, std::size_t to, float* out,
-                  std::size_t stride, const kernel_table& kernels) const;
 
   /// The weights of one row as floats (an embedding look-up), out [cols()].
   void decode_row(std::size_t row, std::span<float> out) const;
@@ -138,16 +100,18 @@ private:
   enum class form { ternary, f32, f16, int4, int8 };
   [[nodiscard]] std::size_t bytes_of_panel() const noexcept;
   [[nodiscard]] std::size_t n_blocks() const noexcept;
-  void apply_tokens(const linear_input& in, std::size_t first, std::size_t n_tokens,
-                    std::size_t row, std::size_t to, float* out, std::size_t stride,
-                    const kernel_table& kernels) const;
-  void apply_blocks(const linear_input& in, std::size_t first, std::size_t n_tokens,
-                    std::size_t from, std::size_t to, float* out, std::size_t stride,
-                    const kernel_table& kernels) const;
-  void multiply_blocks(const float* values, std::size_t n_tokens, std::size_t from, std::size_t to,
-                       float* out, const kernel_table& kernels) const;
-  void multiply_floats(const float* values, std::size_t n_tokens, std::size_t from, std::size_t to,
-                       float* out, const kernel_table& kernels) const;
+  [[nodiscard]] bool in_integers(const linear_input& in) const noexcept {
+    return !is_dense() && in.mode() == activation_quantization::absmax;
+  }
+  void multiply_blocks(const linear_input& in, std::size_t first, std::size_t n_tokens,
+                       std::size_t from, std::size_t to, float* out, std::size_t stride,
+                       const kernel_table& kernels) const;
+  void multiply_float_blocks(const linear_input& in, std::size_t first, std::size_t n_tokens,
+                             std::size_t from, std::size_t to, float* out, std::size_t stride,
+                             const kernel_table& kernels) const;
+  void multiply_floats(const linear_input& in, std::size_t first, std::size_t n_tokens,
+                       std::size_t from, std::size_t to, float* out, std::size_t stride,
+                       const kernel_table& kernels) const;
 
   form form_ = form::f32;
   std::size_t rows_ = 0, cols_ = 0;

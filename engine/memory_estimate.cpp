@@ -32,10 +32,16 @@ memory_estimate estimate_memory(const model& description, std::size_t n_tokens,
   }
   const auto& shape = description.shape;
   const std::uint64_t q_width = std::uint64_t{shape.n_head} * shape.head_dim;
-  const auto row = 4 * std::uint64_t{shape.n_embd} + 2 * q_width + 2 * shape.kv_width() +
-                   2 * std::uint64_t{shape.n_ff};
+  const auto widest = std::max({std::uint64_t{shape.n_embd}, q_width, std::uint64_t{shape.n_ff}});
+  auto row = 2 * std::uint64_t{shape.n_embd} + 2 * q_width + 2 * shape.kv_width() +
+             std::uint64_t{shape.n_ff};
+  if (shape.post_norms)
+    row += shape.n_embd;
+  if (shape.input_norms)
+    row += widest;
   constexpr std::uint64_t logit_rows = 64; // most sequences of one step, unless configured
-  out.buffers = (max_rows * row + logit_rows * shape.n_vocab) * sizeof(float);
+  out.buffers = (max_rows * row + logit_rows * shape.n_vocab) * sizeof(float) +
+                max_rows * padded_columns(widest); // int8 codes
   out.kv = n_tokens * description.kv_bytes_per_token(kv_bytes_per_value);
   return out;
 }

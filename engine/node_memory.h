@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 
 namespace bitnetd::engine {
 
@@ -28,6 +29,20 @@ private:
   std::shared_ptr<std::byte> data_; ///< of its own, or a part of an arena's slab
   std::size_t size_ = 0;
   bool bound_ = true;
+};
+
+/// Floats in node memory, zero at first: what the operations of a step hand to each other.
+class node_floats {
+public:
+  node_floats() = default;
+  node_floats(std::size_t n, std::optional<int> memory_node)
+      : memory_{n * sizeof(float), memory_node} {}
+  [[nodiscard]] std::span<float> all() const noexcept {
+    return {reinterpret_cast<float*>(memory_.data()), memory_.size() / sizeof(float)};
+  }
+
+private:
+  node_memory memory_;
 };
 
 /// Gives out memory of one node that lies together, in the order in which it is asked for. A matrix

@@ -21,15 +21,10 @@ void rms_norm(std::span<const float> x, std::size_t n_rows, std::size_t cols,
   });
 }
 
-void gated_activation(gate_activation kind, std::span<const float> gate, std::span<const float> up,
-                      std::span<float> out, const compute_context& on) {
-  assert(gate.size() == up.size() && out.size() == up.size());
-  const auto kernel = kind == gate_activation::squared_relu ? on.kernels.squared_relu
-                      : kind == gate_activation::gelu_tanh  ? on.kernels.gelu_tanh
-                                                            : on.kernels.silu;
-  for_ranges(on.node, gate.size(), 10, [&](std::size_t from, std::size_t to) {
-    kernel(gate.data() + from, up.data() + from, to - from, out.data() + from);
-  });
+gated_fn* activation_kernel(gate_activation kind, const kernel_table& kernels) noexcept {
+  return kind == gate_activation::squared_relu ? kernels.squared_relu
+         : kind == gate_activation::gelu_tanh  ? kernels.gelu_tanh
+                                               : kernels.silu;
 }
 
 void add_in_place(std::span<float> x, std::span<const float> y, const compute_context& on) {
@@ -45,7 +40,7 @@ rope_table::rope_table(std::size_t dims, float theta, float scale, rope_style st
   assert(dims % 2 == 0 && scale > 0);
 }
 
-void rope_table::need(std::uint32_t position) {
+void rope_table::need_one(std::uint32_t position) {
   const auto index = position / block_positions;
   if (index >= blocks_.size())
     blocks_.resize(index + 1);
@@ -67,30 +62,29 @@ const float* rope_table::angles(std::uint32_t position) const noexcept {
   return blocks_[position / block_positions].data() + position % block_positions * dims_;
 }
 
-void rope_table::apply(std::span<float> x, std::size_t n_heads, std::size_t head_dim,
-                       std::span<const std::uint32_t> positions, const compute_context& on) {
-  const auto row_values = n_heads * head_dim;
-  assert(x.size() == positions.size() * row_values && dims_ <= head_dim);
-  for (const auto position : positions) // before any thread reads the table
-    need(position);
+void rope_table::need(std::span<const std::uint32_t> positions) {
+  for (const auto position : positions)
+    need_one(position);
+}
+
+void rope_table::apply(std::span<float> heads, std::size_t head_dim,
+                       std::uint32_t position) const noexcept {
+  assert(heads.size() % head_dim == 0 && dims_ <= head_dim);
   const auto n_pairs = dims_ / 2;
-  const auto rotate = [&](float* head, const float* cos) {
-    const auto* sin = cos + n_pairs;
-    const auto step = style_ == rope_style::half_split ? std::size_t{1} : std::size_t{2};
-    const auto apart = style_ == rope_style::half_split ? n_pairs : std::size_t{1};
-    for (std::size_t i = 0; i < n_pairs; ++i) {
-      auto& first = head[i * step];
-      auto& second = head[i * step + apart];
-      const auto a = first, b = second;
-      first = a * cos[i] - b * sin[i];
-      second = b * cos[i] + a * sin[i];
-    }
+  const auto* const cos = angles(position);
+  const auto* const sin = cos + n_pairs;
+  const auto turn = [&](float& first, float& second, std::size_t i) {
+    const auto a = first, b = second;
+    first = a * cos[i] - b * sin[i];
+    second = b * cos[i] + a * sin[i];
   };
-  for_ranges(on.node, positions.size(), row_values * 10, [&](std::size_t from, std::size_t to) {
-    for (auto n = from; n < to; ++n)
-      for (std::size_t h = 0; h < n_heads; ++h)
-        rotate(x.data() + n * row_values + h * head_dim, angles(positions[n]));
-  });
+  for (auto* head = heads.data(); head != heads.data() + heads.size(); head += head_dim)
+    if (style_ == rope_style::half_split)
+      for (std::size_t i = 0; i < n_pairs; ++i)
+        turn(head[i], head[n_pairs + i], i);
+    else
+      for (std::size_t i = 0; i < n_pairs; ++i)
+        turn(head[2 * i], head[2 * i + 1], i);
 }
 
 } // namespace bitnetd::engine

@@ -22,15 +22,13 @@ void rms_norm(std::span<const float> x, std::size_t n_rows, std::size_t cols,
               std::span<const float> weight, float eps, std::span<float> out,
               const compute_context& on);
 
-/// The gated activation of the feed-forward block; `out` may be `gate` or `up`.
+/// The kernel of a gated activation, out = f(gate) * up element by element. NaN stays NaN.
 ///
-///   squared_relu   out = max(gate, 0)^2 * up
-///   silu           out = gate / (1 + exp(-gate)) * up
-///   gelu_tanh      out = gate / 2 * (1 + tanh(sqrt(2 / pi) * (gate + 0.044715 gate^3))) * up
-///
-/// Shapes   all [n_rows * cols], any length. NaN stays NaN.
-void gated_activation(gate_activation kind, std::span<const float> gate, std::span<const float> up,
-                      std::span<float> out, const compute_context& on);
+///   squared_relu   f(g) = max(g, 0)^2
+///   silu           f(g) = g / (1 + exp(-g))
+///   gelu_tanh      f(g) = g / 2 * (1 + tanh(sqrt(2 / pi) * (g + 0.044715 g^3)))
+[[nodiscard]] gated_fn* activation_kernel(gate_activation kind,
+                                          const kernel_table& kernels) noexcept;
 
 /// The residual: x += y.
 void add_in_place(std::span<float> x, std::span<const float> y, const compute_context& on);
@@ -43,18 +41,20 @@ public:
   /// are divided by it.
   rope_table(std::size_t dims, float theta, float scale, rope_style style);
 
-  /// Rotates every head of every row in place.
+  /// Computes what is missing for these positions: before any thread turns one of them.
+  void need(std::span<const std::uint32_t> positions);
+
+  /// Rotates the heads of one row in place.
   ///
   ///   (a, b) -> (a cos - b sin, b cos + a sin),   angle = position / scale * theta^(-2i/dims)
   ///   pairs (i, i + dims/2) for half_split, (2i, 2i + 1) for interleaved
   ///
-  /// Shapes   x [n_rows, n_heads, head_dim]; positions [n_rows].
-  void apply(std::span<float> x, std::size_t n_heads, std::size_t head_dim,
-             std::span<const std::uint32_t> positions, const compute_context& on);
+  /// Shapes   heads [n_heads, head_dim]. Any number of threads at once.
+  void apply(std::span<float> heads, std::size_t head_dim, std::uint32_t position) const noexcept;
 
 private:
   static constexpr std::size_t block_positions = 64;
-  void need(std::uint32_t position);
+  void need_one(std::uint32_t position);
   [[nodiscard]] const float* angles(std::uint32_t position) const noexcept;
 
   std::size_t dims_;

@@ -9,8 +9,8 @@ namespace bitnetd::engine {
 
 std::string_view to_string(operation op) noexcept {
   static constexpr std::array<std::string_view, n_operations> names{
-      "embed",       "norm",    "quantize",   "qkv",      "rope", "attention",
-      "attn_output", "gate_up", "activation", "ffn_down", "head", "sample"};
+      "embed",       "norm",    "quantize", "qkv",  "rope",  "attention",
+      "attn_output", "gate_up", "ffn_down", "head", "sample"};
   const auto index = static_cast<std::size_t>(op);
   return index < names.size() ? names[index] : "unknown";
 }

@@ -10,19 +10,18 @@ namespace bitnetd::engine {
 /// The operations of a step that are measured apart.
 enum class operation : std::uint8_t {
   embed,
-  norm,
-  quantize,
+  norm,     ///< norms that nothing is quantized after: of heads, after a block, of the output
+  quantize, ///< preparing the input of projections: norm and int8 codes
   qkv,
-  rope,
+  rope, ///< and storing keys and values
   attention,
   attn_output,
-  gate_up,
-  activation,
+  gate_up, ///< and the gated activation
   ffn_down,
   head,
   sample
 };
-constexpr std::size_t n_operations = 12;
+constexpr std::size_t n_operations = 11;
 [[nodiscard]] std::string_view to_string(operation op) noexcept;
 
 /// What one operation of one layer cost since the start.

@@ -48,7 +48,7 @@ TEST_CASE("totals add all layers and operations", "[engine][telemetry]") {
   telemetry sums;
   sums.layers.assign(3, std::vector<operation_cost>(n_operations));
   sums.layers[0][0] = {1, 2, 3, 4, 5, 6};
-  sums.layers[2][11] = {10, 20, 30, 40, 50, 60};
+  sums.layers[2][n_operations - 1] = {10, 20, 30, 40, 50, 60};
   const auto total = sums.total();
   CHECK(total.nanoseconds == 11);
   CHECK(total.weight_bytes == 22);

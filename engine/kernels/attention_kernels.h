@@ -30,7 +30,7 @@ inline void page_scores(const float* const* queries, size_t head_dim, const T* k
       for (size_t v = 0; v < tile_vectors; ++v) {
         const floats k = load_floats(keys + d * page_positions + at + v * width);
         for (size_t q = 0; q < Queries; ++q)
-          sums[chain][q][v] += k * queries[q][d];
+          sums[chain][q][v] = fused(k, queries[q][d] - floats{}, sums[chain][q][v]);
       }
     };
     size_t d = 0;
@@ -98,7 +98,7 @@ inline void add_values(const void* const* pages, size_t head_dim,
       for (size_t v = 0; v < value_vectors; ++v) {
         const floats value = load_floats(row + v * width);
         for (size_t q = 0; q < Queries; ++q)
-          sums[q][v] += value * weights[q][j];
+          sums[q][v] = fused(value, weights[q][j] - floats{}, sums[q][v]);
       }
     }
     for (size_t q = 0; q < Queries; ++q)
@@ -109,7 +109,7 @@ inline void add_values(const void* const* pages, size_t head_dim,
     for (size_t q = 0; q < Queries; ++q) {
       float sum = out[q][d];
       for (size_t j = from; j < to; ++j)
-        sum += to_float(row_of(j)[d]) * weights[q][j];
+        sum = fused(to_float(row_of(j)[d]), weights[q][j], sum);
       out[q][d] = sum;
     }
 }

@@ -30,7 +30,7 @@ inline void dense_tile(const T* w, size_t cols, const float* x, size_t x_stride,
       for (size_t t = 0; t < Tokens; ++t) {
         const floats values = load<floats>(xt[t] + p * width);
         for (size_t r = 0; r < Rows; ++r)
-          sums[r][t].part[p] += weights[r] * values;
+          sums[r][t].part[p] = fused(weights[r], values, sums[r][t].part[p]);
       }
     }
   };

@@ -65,6 +65,39 @@ inline float to_float(uint16_t half) {
   return load_floats(group)[0];
 }
 
+/// a * b + c, rounded once: the same bits whatever computes it.
+inline __attribute__((always_inline)) floats fused(floats a, floats b, floats c) {
+#if BITNETD_FLOAT_WIDTH == 16
+  return (floats)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif BITNETD_FLOAT_WIDTH == 8
+  return (floats)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__aarch64__)
+  floats result;
+  for (size_t i = 0; i < width; ++i)
+    result[i] = __builtin_fmaf(a[i], b[i], c[i]);
+  return result;
+#else
+  // In doubles the product is exact, and the sum is rounded to odd: to the neighbour with an odd
+  // last bit where it is not exact. Rounding that to a float gives what one rounding gives
+  // (Boldo and Melquiond 2008, Emulation of FMA and correctly rounded sums).
+  typedef double wide __attribute__((vector_size(8 * BITNETD_FLOAT_WIDTH)));
+  typedef int64_t wide_bits __attribute__((vector_size(8 * BITNETD_FLOAT_WIDTH)));
+  const wide product = __builtin_convertvector(a, wide) * __builtin_convertvector(b, wide);
+  const wide addend = __builtin_convertvector(c, wide);
+  const wide sum = product + addend;
+  const wide from_addend = sum - product;
+  const wide lost = (product - (sum - from_addend)) + (addend - from_addend); // exact
+  const wide_bits is_even = ((wide_bits)sum & 1) - 1, is_inexact = (lost > 0.0) | (lost < 0.0);
+  const wide_bits same_sign = ~((lost > 0.0) ^ (sum > 0.0)); // away from zero, else towards it
+  const wide_bits step = (same_sign & 2) - 1;
+  return __builtin_convertvector((wide)((wide_bits)sum + (step & is_inexact & is_even)), floats);
+#endif
+}
+
+inline float fused(float a, float b, float c) {
+  return fused(a - floats{}, b - floats{}, c - floats{})[0];
+}
+
 /// Sixteen running sums; value number c belongs to lane c % 16.
 struct float_sums {
   floats part[n_parts];

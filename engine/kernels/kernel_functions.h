@@ -121,9 +121,9 @@ using screen_block_fn = screened_block(float* y, size_t n, const float* weight_e
 /// One complete set of kernels for one instruction set. Every entry is non-null.
 ///
 /// All results are bit-equal across sets, floats too: every float kernel is one source
-/// (float_kernels.h) with 16 lanes whatever the vector width, products and sums rounded apart
-/// (no fused multiply-add: it does not exist on every x86-64, and in software it is slow), and
-/// its own exponential. A sequence may move between machines and keep its bits.
+/// (float_kernels.h) with 16 lanes whatever the vector width and its own exponential. Dot products
+/// and attention add fused (rounded once, in software where the CPU has no such instruction); all
+/// else is rounded operation by operation. A sequence may move between machines and keep its bits.
 struct kernel_functions {
   ternary_gemm_fn* ternary_gemm;
   packed_gemm_fn* int4_gemm;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// AVX2 with FMA and F16C in the flags (fused multiply-add is not used: kernel_functions.h). C
-// headers and intrinsics only: an inline function of the C++ library that is compiled here could
-// become the copy of the whole program.
+// AVX2 with FMA and F16C. C headers and intrinsics only: an inline function of the C++ library that
+// is compiled here could become the copy of the whole program.
 #include "engine/kernels/kernel_functions.h"
 
 #define BITNETD_FLOAT_WIDTH 8

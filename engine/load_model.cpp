@@ -9,6 +9,7 @@
 #include "engine/unaligned.h"
 #include "engine/weights_layout.h"
 
+#include <tbb/enumerable_thread_specific.h>
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
@@ -110,7 +111,10 @@ private:
 
   void load_tensor(std::size_t index) {
     const auto& tensor = file_.tensors()[index];
-    node_memory raw{tensor.bytes, nodes_.empty() ? std::nullopt : nodes_.front().memory_node};
+    auto& own = scratch_.local();
+    auto raw = info(tensor.type).ternary ? std::move(own.raw) : node_memory{};
+    if (raw.size() < tensor.bytes)
+      raw = {tensor.bytes, nodes_.empty() ? std::nullopt : nodes_.front().memory_node};
     const std::span bytes{raw.data(), tensor.bytes};
     file_.read(tensor, 0, bytes);
     builder_.tensor_read(index, check_payload(file_, tensor, bytes));
@@ -120,11 +124,14 @@ private:
       put_norm(tensor, bytes);
     else if (auto rows = ternary_form(tensor, bytes)) {
       add_to_checksum(rows->codes, tensor.cols());
-      put_ternary(tensor, *std::move(rows));
+      put_ternary(tensor, *rows);
+      own.codes = std::move(rows->codes);
     } else if (auto blocks = ternary_by_blocks(tensor, bytes))
       put_ternary(tensor, *std::move(blocks));
     else
       put_dense(tensor, std::move(raw));
+    if (info(tensor.type).ternary)
+      own.raw = std::move(raw);
   }
 
   void put_norm(const gguf_tensor& tensor, std::span<const std::byte> raw) {
@@ -137,7 +144,7 @@ private:
   /// The tensor as ternary rows, if that is what it holds: in a ternary type, or, for projections,
   /// in any other.
   [[nodiscard]] std::optional<ternary_rows> ternary_form(const gguf_tensor& tensor,
-                                                         std::span<const std::byte> raw) const {
+                                                         std::span<const std::byte> raw) {
     auto out = info(tensor.type).ternary         ? ternary_as_stored(tensor, raw)
                : tensor.ternarise                ? ternary_of_master(tensor, raw)
                : tensor.name.starts_with("blk.") ? ternary_in_disguise(tensor, raw)
@@ -148,10 +155,11 @@ private:
     return out;
   }
 
-  [[nodiscard]] std::optional<ternary_rows>
-  ternary_as_stored(const gguf_tensor& tensor, std::span<const std::byte> raw) const {
+  [[nodiscard]] std::optional<ternary_rows> ternary_as_stored(const gguf_tensor& tensor,
+                                                              std::span<const std::byte> raw) {
     const auto rows = tensor.rows(), cols = tensor.cols();
-    ternary_rows out{std::vector<std::int8_t>(rows * cols), std::vector<float>(rows)};
+    ternary_rows out{std::move(scratch_.local().codes), std::vector<float>(rows)};
+    out.codes.resize(rows * cols);
     switch (decode_ternary(tensor.type, raw, rows, cols, out.codes.data(), out.row_scales.data())) {
     case ternary_error::no_error:
       return out;
@@ -315,6 +323,13 @@ private:
   head_form head_;
   std::vector<std::shared_ptr<weights>> per_node_;
   std::deque<node_arena> arenas_; ///< of packed matrices, per node
+  /// What a thread needs for one ternary tensor and uses again for its next: pages that are given
+  /// back and asked for again, tensor by tensor, would take more time than unpacking.
+  struct scratch {
+    node_memory raw;
+    std::vector<std::int8_t> codes;
+  };
+  tbb::enumerable_thread_specific<scratch> scratch_;
   std::unordered_map<std::string, float> output_scales_;
   std::atomic<std::uint64_t> row_checksum_ = 0; ///< of all ternary rows, whatever their order
 };

@@ -4,6 +4,7 @@
 #include "actors/cached_answers.h"
 #include "actors/errors.h"
 #include "actors/guard.h"
+#include "actors/same_answer.h"
 #include "actors/trace.h"
 #include "base/log.h"
 
@@ -18,6 +19,21 @@ namespace {
 
 constexpr std::chrono::milliseconds cache_tick{250};
 constexpr std::size_t max_fresh = 512;
+constexpr seconds volatile_life{300}; // of answers to questions that speak of now
+constexpr seconds learned_interval{5};
+/// From here on new answers have to be worth it. The keeper evicts down to 0.9.
+constexpr double nearly_full = 0.85;
+/// Longer lives end up to a tenth earlier, each at another time: what was made together, by a batch
+/// or after a flush, is not computed again together.
+constexpr std::int64_t shortest_varied_us = 3'600'000'000;
+
+std::int64_t varied(std::int64_t life_us, std::uint64_t entry) {
+  if (life_us < shortest_varied_us)
+    return life_us;
+  // Fibonacci hashing: ids that follow each other are spread out evenly.
+  const auto share = static_cast<double>(entry * 0x9E3779B97F4A7C15u >> 11) * 0x1p-53;
+  return life_us - static_cast<std::int64_t>(static_cast<double>(life_us) * 0.1 * share);
+}
 
 using conf::cache_mode;
 
@@ -41,16 +57,17 @@ void cache_state::bypass(cache_actor::pointer self, job what, mono_time began, s
   what.cache.reason = why;
   what.trace.push_back(trace_line("cache", what, began, time->mono(), "bypassed: " + why));
   if (what.what->cache.only_if_cached)
-    self->send(others->responder, failed_atom_v, what.id, not_cached(), std::move(what.trace));
+    self->send(others->responder, missed_atom_v, std::move(what));
   else
     self->send(others->batcher, compute_atom_v, std::move(what));
 }
 
-bool cache_state::usable(const job& what, const store::cache_entry& entry) const {
+bool cache_state::usable(const job& what, const store::cache_entry& entry, seconds stale) const {
   const auto now_us = to_wall_us(time->wall());
-  if (entry.expires_us <= now_us)
-    return false;
   const auto& asked = what.what->cache;
+  const auto stale_us = stale.count() * 1'000'000;
+  if (entry.expires_us + stale_us <= now_us || answers->is_invalidated(entry.id, entry.tags))
+    return false;
   if (asked.max_age && now_us - entry.created_us > asked.max_age->count() * 1'000'000)
     return false;
   return what.words().kind == job_kind::embedding ||
@@ -62,13 +79,17 @@ void cache_state::deliver(cache_actor::pointer self, job what, const store::cach
                           cache_info how, mono_time began, std::string decision) {
   const auto now_us = to_wall_us(time->wall());
   how.age_s = std::max<std::int64_t>(0, (now_us - entry.created_us) / 1'000'000);
-  how.ttl_s = (entry.expires_us - now_us) / 1'000'000;
+  if (entry.expires_us != store::pinned_us)
+    how.ttl_s = (entry.expires_us - now_us) / 1'000'000;
+  if (entry.expires_us <= now_us)
+    how.status = cache_status::stale;
   how.entry = entry.id;
   how.saved_ms = entry.cost_ms;
   what.cache = std::move(how);
   what.trace.push_back(trace_line("cache", what, began, time->mono(), std::move(decision)));
   ++hits;
-  counters->cache_lookup("hit", what.cache.tier);
+  counters->cache_lookup(what.cache.status == cache_status::stale ? "stale" : "hit",
+                         what.cache.tier);
   self->send(others->keeper, touch_atom_v, entry.id);
   auto found = std::make_shared<const answer>(
       from_stored(entry.answer, what.words().kind == job_kind::embedding));
@@ -77,27 +98,38 @@ void cache_state::deliver(cache_actor::pointer self, job what, const store::cach
 
 bool cache_state::try_exact(cache_actor::pointer self, job& what, const cache_key& key,
                             mono_time began) {
-  if (what.what->cache.no_cache ||
-      (key.sampling == sampling_class::drawn && !what.what->cache.allow_sampled))
+  const auto& asked = what.what->cache;
+  if (asked.no_cache || (key.sampling == sampling_class::drawn && !asked.allow_sampled))
     return false;
-  cache_info how;
-  how.status = cache_status::hit;
-  how.tier = "exact";
   const auto recent = std::ranges::find_if(fresh, [&](const entry_ptr& entry) {
     return entry->partition == key.partition && entry->key == key.key &&
            entry->canonical == key.canonical;
   });
-  if (recent != fresh.end() && usable(what, **recent)) {
-    deliver(self, std::move(what), **recent, how, began,
-            fmt::format("exact hit, entry {}", (*recent)->id));
-    return true;
+  const auto renewable = std::max(config->profile.cache.stale_while_revalidate,
+                                  asked.stale_while_revalidate.value_or(seconds{0}));
+  const auto stale = std::max(renewable, asked.max_stale.value_or(seconds{0}));
+  std::optional<store::cache_entry> stored;
+  const store::cache_entry* found = nullptr;
+  entry_ptr kept; // the list may lose it
+  if (recent != fresh.end() && usable(what, **recent, stale)) {
+    kept = *recent;
+    found = kept.get();
+  } else {
+    auto read = answers->get_exact(key.partition, key.key, key.canonical);
+    if (!read || !usable(what, *read, stale))
+      return false;
+    stored = std::move(*read);
+    found = &*stored;
   }
-  const auto stored = answers->get_exact(key.partition, key.key, key.canonical);
-  if (!stored || !usable(what, *stored))
-    return false;
-  const auto age = (to_wall_us(time->wall()) - stored->created_us) / 1'000'000;
-  deliver(self, std::move(what), *stored, how, began,
-          fmt::format("exact hit, entry {}, {} s old", stored->id, age));
+  const auto now_us = to_wall_us(time->wall());
+  if (found->expires_us <= now_us && now_us - found->expires_us < renewable.count() * 1'000'000)
+    renew(self, what, key, found->id);
+  cache_info how;
+  how.status = cache_status::hit;
+  how.tier = "exact";
+  deliver(self, std::move(what), *found, how, began,
+          fmt::format("exact hit, entry {}, {} s old", found->id,
+                      (now_us - found->created_us) / 1'000'000));
   return true;
 }
 
@@ -120,6 +152,7 @@ void cache_state::lookup(cache_actor::pointer self, job what) {
   if (std::string why; off(what, why))
     return bypass(self, std::move(what), began, std::move(why));
   auto key = cache_key_of(what);
+  room.asked(key.partition, key.key);
   ++lookups;
   counters->phase("cache", false);
   if (try_exact(self, what, key, began))
@@ -137,7 +170,7 @@ void cache_state::miss(cache_actor::pointer self, waiting_lookup from, std::vect
   if (what.what->cache.only_if_cached) {
     counters->cache_lookup("not_cached", "none");
     what.trace.push_back(trace_line("cache", what, began, time->mono(), decision));
-    self->send(others->responder, failed_atom_v, what.id, not_cached(), std::move(what.trace));
+    self->send(others->responder, missed_atom_v, std::move(what));
     return;
   }
   if (key.sampling == sampling_class::drawn && !what.what->cache.allow_sampled)
@@ -154,6 +187,9 @@ void cache_state::miss(cache_actor::pointer self, waiting_lookup from, std::vect
     return;
   }
   counters->cache_lookup("miss", "none");
+  what.cache.no_room = !has_room_for(what, key);
+  if (what.cache.no_room)
+    decision += "; not kept: the cache is full, and this is asked for the first time";
   what.trace.push_back(trace_line("cache", what, began, time->mono(), std::move(decision)));
   if (!leader)
     flights.lead(std::move(flight), what.id);
@@ -164,14 +200,19 @@ void cache_state::lead(cache_actor::pointer self, job what, cache_key key,
                        std::vector<float> vector, const hash128& whose,
                        std::optional<similar_answer> rival) {
   const auto& asked = what.what->cache;
-  const auto most = config->profile.cache.ttl;
+  auto most = config->profile.cache.ttl;
+  if (wording_of(what.how->cache_text).is_volatile)
+    most = std::min(most, volatile_life);
   computing how;
   how.key = std::move(key);
   how.vector = std::move(vector);
   how.embedder = whose;
   how.prompt = what.how->cache_text;
   how.ttl = std::min(asked.ttl.value_or(most), most);
-  how.no_store = asked.no_store;
+  how.no_store = asked.no_store || what.cache.no_room;
+  how.owner = hash_bytes(what.what->principal);
+  how.scopes = scopes_of(what);
+  how.flushes = flushes;
   how.rival = std::move(rival);
   leaders.insert_or_assign(what.id, std::move(how));
   self->send(others->batcher, compute_atom_v, std::move(what));
@@ -200,7 +241,12 @@ void cache_state::settled(cache_actor::pointer self, const job_id& id, const ans
   }
   if (computed.rival && found->failed_checks.empty())
     compare(computed, *found);
-  if (keep && !computed.no_store)
+  if (computed.renews != 0)
+    if (const auto before = held(computed.renews))
+      ++(same_answer(found->text, before->answer.text) == answer_match::same ? renewed_same
+                                                                             : renewed_other);
+  // What was asked before a flush may be what the flush was about.
+  if (keep && !computed.no_store && computed.flushes == flushes)
     keep_answer(self, computed, *found);
 }
 
@@ -213,12 +259,14 @@ void cache_state::keep_answer(cache_actor::pointer self, const computing& how,
   entry->id = *id;
   entry->partition = how.key.partition;
   entry->key = how.key.key;
+  entry->owner = how.owner;
   entry->canonical = how.key.canonical;
   entry->answer = to_stored(found);
   entry->created_us = to_wall_us(time->wall());
-  entry->expires_us = entry->created_us + how.ttl.count() * 1'000'000;
+  entry->expires_us = entry->created_us + varied(how.ttl.count() * 1'000'000, *id);
   entry->cost_ms = static_cast<std::uint32_t>(found.cost_ms);
   entry->prompt = how.prompt;
+  entry->tags = how.scopes;
   if (!how.vector.empty())
     if (auto vector = store::quantize(how.vector)) {
       similar.add(how.key.partition, how.embedder, entry->id, *vector);
@@ -229,6 +277,24 @@ void cache_state::keep_answer(cache_actor::pointer self, const computing& how,
   if (fresh.size() > max_fresh)
     fresh.pop_back();
   self->send(others->keeper, insert_atom_v, entry_ptr{std::move(entry)});
+}
+
+bool cache_state::has_room_for(const job& what, const cache_key& key) {
+  room.computes(what.how->predicted_ms);
+  const auto full = nearly_full * static_cast<double>(config->cache.max_bytes);
+  if (static_cast<double>(answers->totals().bytes) < full ||
+      room.admits(key.partition, key.key, what.how->predicted_ms))
+    return true;
+  ++not_admitted;
+  return false;
+}
+
+void cache_state::store_learned(cache_actor::pointer self) {
+  if (!answers || !others || time->mono() - learned_at < learned_interval)
+    return;
+  learned_at = time->mono();
+  if (auto rows = judges.changes(); !rows.empty())
+    self->send(others->keeper, learned_atom_v, std::move(rows));
 }
 
 void cache_state::cancel(cache_actor::pointer self, const job_id& id) {
@@ -255,9 +321,11 @@ cache_actor::behavior_type cache(cache_actor::stateful_pointer<cache_state> self
   state.time = std::move(time);
   state.counters = std::move(counters);
   state.answers = std::move(answers);
-  if (state.answers)
+  if (state.answers) {
     log::info("cache: {} entries, {} with a vector", state.answers->totals().entries,
               state.similar.load(*state.answers));
+    (void)state.judges.restore(*state.answers);
+  }
   log_exceptions(self);
   self->delayed_send(self, cache_tick, tick_atom_v);
   return {
@@ -281,15 +349,25 @@ cache_actor::behavior_type cache(cache_actor::stateful_pointer<cache_state> self
         self->state.settled(self, id, found, keep);
       },
       [self](cancel_atom, const job_id& id) { self->state.cancel(self, id); },
+      [self](admin_atom, const admin_request& asked) { self->state.order(self, asked); },
       [self](tick_atom) {
         self->state.give_up_waiting(self);
+        self->state.store_learned(self);
+        self->state.similar.settle();
         self->delayed_send(self, cache_tick, tick_atom_v);
       },
       [self](stats_atom) -> std::string {
         const auto& now = self->state;
-        nlohmann::json out{{"lookups", now.lookups},         {"hits", now.hits},
-                           {"shadow_hits", now.shadow_hits}, {"in_flight", now.flights.size()},
-                           {"vectors", now.similar.size()},  {"vector_bytes", now.similar.bytes()}};
+        nlohmann::json out{{"lookups", now.lookups},
+                           {"hits", now.hits},
+                           {"shadow_hits", now.shadow_hits},
+                           {"in_flight", now.flights.size()},
+                           {"vectors", now.similar.size()},
+                           {"vector_bytes", now.similar.bytes()},
+                           {"segments", now.similar.segments()},
+                           {"not_admitted", now.not_admitted},
+                           {"renewed_same", now.renewed_same},
+                           {"renewed_other", now.renewed_other}};
         out["rules"] = nlohmann::json::parse(now.judges.stats());
         if (now.answers) {
           out["entries"] = now.answers->totals().entries;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "actors/admission.h"
 #include "actors/interfaces.h"
 #include "actors/metrics.h"
 #include "actors/partition.h"
@@ -38,7 +39,11 @@ struct cache_state {
     std::string prompt; ///< what the vector stands for
     seconds ttl{0};
     bool no_store = false;
+    std::vector<std::string> scopes;     ///< what its entry can be invalidated by
+    std::uint64_t flushes = 0;           ///< how many there had been
     std::optional<similar_answer> rival; ///< whose answer is compared with this one
+    hash128 owner;                       ///< of the principal
+    std::uint64_t renews = 0;            ///< the expired entry that this takes the place of
   };
 
   std::shared_ptr<const clock> time;
@@ -55,7 +60,12 @@ struct cache_state {
   /// Entries handed to the keeper that may not be in the store yet; bounded, newest first.
   std::list<entry_ptr> fresh;
   similar_answers judges;
-  std::uint64_t lookups = 0, hits = 0, shadow_hits = 0;
+  std::uint64_t flushes = 0;
+  admission room;
+  store::job_id_source renewal_ids;
+  mono_time learned_at{}; ///< when `judges` was stored last
+  std::uint64_t lookups = 0, hits = 0, shadow_hits = 0, not_admitted = 0;
+  std::uint64_t renewed_same = 0, renewed_other = 0;
 
   void probe(cache_actor::pointer self, job what);
   void lookup(cache_actor::pointer self, job what);
@@ -63,6 +73,9 @@ struct cache_state {
   void settled(cache_actor::pointer self, const job_id& id, const answer_ptr& found, bool keep);
   void cancel(cache_actor::pointer self, const job_id& id);
   void give_up_waiting(cache_actor::pointer self);
+  void order(cache_actor::pointer self, const admin_request& asked);
+  /// Hands what `judges` has learned to the keeper, now and then.
+  void store_learned(cache_actor::pointer self);
 
 private:
   [[nodiscard]] bool off(const job& what, std::string& why) const;
@@ -71,14 +84,22 @@ private:
                                mono_time began);
   [[nodiscard]] bool try_similar(cache_actor::pointer self, waiting_lookup& from,
                                  std::span<const float> vector, std::string& nearest);
-  /// The nearest entry that may be used and passes the guards, with what the rule says of it;
-  /// `nearest` tells of the ones that a guard held back.
+  /// The nearest entry that may be used and passes the guards, with what the rule says of it.
   [[nodiscard]] std::optional<std::pair<store::cache_entry, similar_answer>>
-  find_similar(const waiting_lookup& from, std::span<const store::neighbour> found,
-               std::string& nearest);
+  find_similar(waiting_lookup& from, std::span<const store::neighbour> found);
   /// An answer was computed although a similar one was there: were they the same?
   void compare(computing& how, const answer& found);
   [[nodiscard]] std::optional<store::cache_entry> held(std::uint64_t entry) const;
+  void tell(cache_actor::pointer self, const admin_request& who, std::string type,
+            std::string body);
+  void refuse(cache_actor::pointer self, const admin_request& who, std::string why);
+  void report(cache_actor::pointer self, const admin_request& asked);
+  void flush(cache_actor::pointer self, const admin_request& asked);
+  void pin(cache_actor::pointer self, const admin_request& asked, store::cache_entry entry);
+  /// Computes anew, for nobody but the cache, what an expired entry has just answered.
+  void renew(cache_actor::pointer self, const job& what, const cache_key& key, std::uint64_t entry);
+  /// Whether its answer may be kept: in a full cache, what is asked once may not.
+  [[nodiscard]] bool has_room_for(const job& what, const cache_key& key);
   void deliver(cache_actor::pointer self, job what, const store::cache_entry& entry, cache_info how,
                mono_time began, std::string decision);
   void ask_for_vector(cache_actor::pointer self, job what, cache_key key, mono_time began);
@@ -91,7 +112,8 @@ private:
             std::string decision);
   void bypass(cache_actor::pointer self, job what, mono_time began, std::string why);
   void keep_answer(cache_actor::pointer self, const computing& how, const answer& found);
-  [[nodiscard]] bool usable(const job& what, const store::cache_entry& entry) const;
+  /// `stale`: how long ago it may have expired.
+  [[nodiscard]] bool usable(const job& what, const store::cache_entry& entry, seconds stale) const;
 };
 
 /// CACHE: phase 2.

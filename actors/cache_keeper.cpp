@@ -4,6 +4,8 @@
 #include "actors/guard.h"
 #include "base/log.h"
 
+#include <nlohmann/json.hpp>
+
 #include <utility>
 
 namespace bitnetd::actors {
@@ -13,6 +15,8 @@ namespace {
 constexpr std::chrono::milliseconds sync_interval{100};
 constexpr std::size_t sync_entries = 64;
 constexpr std::size_t expire_at_once = 1000;
+/// Expired entries are kept this long for those who asked max-stale; wire_prompt.cpp bounds it.
+constexpr std::int64_t stale_grace_us = 3'600'000'000;
 
 } // namespace
 
@@ -88,13 +92,71 @@ void cache_keeper_state::tidy(cache_keeper_actor::pointer self) {
       touches.push_back({entry, hits, now_us});
     (void)check(answers->touch(touches));
   }
-  if (auto gone = answers->expire(now_us, expire_at_once))
+  if (auto gone = answers->expire(now_us - stale_grace_us, expire_at_once))
     tell_erased(self, std::move(*gone));
   if (config && answers->totals().bytes > config->cache.max_bytes)
-    if (auto gone = answers->evict_to(config->cache.max_bytes * 9 / 10, now_us))
+    if (auto gone = answers->evict_to(config->cache.max_bytes * 9 / 10, now_us,
+                                      config->cache.principal_share))
       tell_erased(self, std::move(*gone));
   const auto totals = answers->totals();
   counters->set_cache_size(static_cast<double>(totals.entries), static_cast<double>(totals.bytes));
+}
+
+void cache_keeper_state::answer(cache_keeper_actor::pointer self, const admin_request& asked,
+                                const store::status& written, std::string body) {
+  reply out;
+  out.to = asked.reply_to;
+  out.principal = asked.principal;
+  out.what = reply_document{"ok", std::move(body)};
+  if (!written) {
+    failure why;
+    why.code = 123;
+    why.name = "E_DISK";
+    why.message = "it holds until the daemon ends, but could not be written: " + written.text();
+    why.retry_after_ms = 1000;
+    out.what = reply_error{std::move(why), {}, {}, {}, {}};
+  }
+  self->send(others->outbox, std::move(out));
+}
+
+void cache_keeper_state::erase(cache_keeper_actor::pointer self, std::uint64_t entry,
+                               const admin_request& asked) {
+  write(self); // it may have come just before
+  auto gone = answers->erase(std::span{&entry, 1});
+  (void)check(gone.why());
+  answer(self, asked, gone.why(), nlohmann::json{{"entry", std::to_string(entry)}}.dump());
+  if (gone)
+    tell_erased(self, std::move(*gone));
+}
+
+void cache_keeper_state::pin(cache_keeper_actor::pointer self, std::uint64_t entry,
+                             std::int64_t expires_us, const admin_request& asked) {
+  write(self);
+  auto set = answers->set_expiry(entry, expires_us);
+  if (set.code() == store::errc::not_found) // it went meanwhile: there is nothing to keep
+    set = {};
+  (void)check(set);
+  answer(
+      self, asked, set,
+      nlohmann::json{{"entry", std::to_string(entry)}, {"pinned", expires_us == store::pinned_us}}
+          .dump());
+}
+
+void cache_keeper_state::flush(cache_keeper_actor::pointer self, const hash128& scope,
+                               const admin_request& asked) {
+  write(self); // what came before the flush is stored before it, and invalidated with the rest
+  const std::string tag(reinterpret_cast<const char*>(scope.bytes.data()), scope.bytes.size());
+  std::size_t n = 0;
+  auto written = answers->invalidate(tag);
+  if (check(written)) {
+    auto gone = answers->purge();
+    written = gone.why(); // what is not off the disk was not deleted, though it is not served
+    if (check(written)) {
+      n = gone->size();
+      tell_erased(self, std::move(*gone));
+    }
+  }
+  answer(self, asked, written, nlohmann::json{{"removed", n}}.dump());
 }
 
 cache_keeper_actor::behavior_type
@@ -124,13 +186,18 @@ cache_keeper(cache_keeper_actor::stateful_pointer<cache_keeper_state> self,
         if (!std::exchange(now.commit_due, true))
           self->send(self, commit_atom_v);
       },
-      [self](erase_atom, std::uint64_t entry) {
-        auto& now = self->state;
-        if (!now.answers)
-          return;
-        if (auto gone = now.answers->erase(std::span{&entry, 1}))
-          if (!gone->empty())
-            self->send(now.others->cache, erased_atom_v, std::move(*gone));
+      [self](erase_atom, std::uint64_t entry, const admin_request& asked) {
+        self->state.erase(self, entry, asked);
+      },
+      [self](flush_atom, const hash128& scope, const admin_request& asked) {
+        self->state.flush(self, scope, asked);
+      },
+      [self](pin_atom, std::uint64_t entry, std::int64_t expires_us, const admin_request& asked) {
+        self->state.pin(self, entry, expires_us, asked);
+      },
+      [self](learned_atom, const std::vector<store::learned_row>& rows) {
+        if (self->state.answers)
+          (void)self->state.check(self->state.answers->learn(rows));
       },
       [self](touch_atom, std::uint64_t entry) { ++self->state.touched[entry]; },
       [self](commit_atom) { self->state.write(self); },

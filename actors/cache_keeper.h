@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace bitnetd::actors {
@@ -32,12 +33,19 @@ struct cache_keeper_state {
   void write(cache_keeper_actor::pointer self);
   void tidy(cache_keeper_actor::pointer self);
   void sync_now();
+  void erase(cache_keeper_actor::pointer self, std::uint64_t entry, const admin_request& asked);
+  void flush(cache_keeper_actor::pointer self, const hash128& scope, const admin_request& asked);
+  void pin(cache_keeper_actor::pointer self, std::uint64_t entry, std::int64_t expires_us,
+           const admin_request& asked);
+  /// Notes a store error once; the cache goes on without it.
+  bool check(const store::status& status);
 
 private:
   void put(cache_keeper_actor::pointer self, std::span<const store::cache_entry> entries);
+  /// Tells who asked: done, or what the store said.
+  void answer(cache_keeper_actor::pointer self, const admin_request& asked,
+              const store::status& written, std::string body);
   void tell_erased(cache_keeper_actor::pointer self, std::vector<store::erased_entry> gone);
-  /// Notes a store error once; the cache goes on without it.
-  bool check(const store::status& status);
 };
 
 /// CACHE KEEPER (detached): writes what the cache hands over, in groups. A written batch survives

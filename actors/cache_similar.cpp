@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "actors/cache.h"
-#include "actors/guards.h"
 #include "actors/ngram_embedding.h"
 #include "actors/same_answer.h"
 #include "actors/sequences.h"
 #include "base/log.h"
+
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -68,31 +69,46 @@ std::optional<store::cache_entry> cache_state::held(std::uint64_t entry) const {
 }
 
 std::optional<std::pair<store::cache_entry, similar_answer>>
-cache_state::find_similar(const waiting_lookup& from, std::span<const store::neighbour> found,
-                          std::string& nearest) {
-  const auto& what = from.what;
+cache_state::find_similar(waiting_lookup& from, std::span<const store::neighbour> found) {
+  auto& what = from.what;
   const bool knows_meaning = from.embedder != ngram_embedder();
   const auto asked = wording_of(what.how->cache_text);
-  bool held_back = false;
+  auto seen = nlohmann::json::array();
+  std::optional<std::pair<store::cache_entry, similar_answer>> out;
   for (const auto& one : found) {
     auto entry = held(one.entry);
-    if (!entry || !usable(what, *entry))
+    if (!entry || !usable(what, *entry, what.what->cache.max_stale.value_or(seconds{0})))
       continue;
     const auto theirs = wording_of(entry->prompt);
-    if (const auto against = find_veto(asked, theirs, knows_meaning)) {
-      if (one.cosine < config->profile.cache.threshold)
-        continue; // it would not have been served anyway
-      counters->cache_lookup("held_back", to_string(against->which));
-      if (!std::exchange(held_back, true))
-        nearest +=
-            fmt::format(", held back by its {}: {}", to_string(against->which), against->why);
+    const auto& policy = config->profile.cache;
+    const bool near_enough =
+        policy.trust != conf::cache_trust::threshold || one.cosine >= policy.threshold;
+    const auto against = find_veto(asked, theirs, knows_meaning);
+    if (what.what->cache.explain)
+      seen.push_back({{"entry", std::to_string(one.entry)},
+                      {"similarity", one.cosine},
+                      {"prompt", entry->prompt}});
+    if (against) {
+      const auto text = std::string(to_string(against->which)) + ": " + against->why;
+      if (near_enough) { // else it would not have been served anyway
+        counters->cache_veto(to_string(against->which));
+        if (what.cache.veto.empty())
+          what.cache.veto = text;
+      }
+      if (what.what->cache.explain)
+        seen.back()["veto"] = text;
       continue;
     }
     auto judged = judges.judge(what, from.embedder, one.entry, static_cast<double>(one.cosine),
-                               difference_of(asked, theirs), config->profile.cache);
-    return std::pair{std::move(*entry), std::move(judged)};
+                               difference_of(asked, theirs), policy);
+    if (what.what->cache.explain)
+      seen.back()["confidence"] = judged.confidence;
+    out.emplace(std::move(*entry), std::move(judged));
+    break;
   }
-  return std::nullopt;
+  if (what.what->cache.explain)
+    what.cache.explanation = seen.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return out;
 }
 
 bool cache_state::try_similar(cache_actor::pointer self, waiting_lookup& from,
@@ -106,12 +122,19 @@ bool cache_state::try_similar(cache_actor::pointer self, waiting_lookup& from,
     return false;
   }
   nearest = fmt::format("nearest {:.3f}", found.front().cosine);
-  auto best = find_similar(from, found, nearest);
-  nearest += fmt::format(", threshold {:.3f}", policy.threshold);
-  if (!best)
+  auto best = find_similar(from, found);
+  if (!best) {
+    nearest += from.what.cache.veto.empty() ? ", none of them usable"
+                                            : ", held back by " + from.what.cache.veto;
     return false;
+  }
   auto& [entry, judged] = *best;
+  from.what.cache.similarity = judged.similarity;
+  from.what.cache.confidence = judged.confidence;
   from.rival = judged;
+  nearest += policy.trust == conf::cache_trust::threshold
+                 ? fmt::format(", threshold {:.3f}", policy.threshold)
+                 : fmt::format(", confidence {:.3f}", judged.confidence);
   if (!judged.would_serve)
     return false;
   if (mode == cache_mode::shadow) {
@@ -125,15 +148,19 @@ bool cache_state::try_similar(cache_actor::pointer self, waiting_lookup& from,
   }
   if (from.what.what->cache.no_cache)
     return false;
+  if (judged.audited && !from.what.what->cache.only_if_cached) {
+    nearest += "; good enough, computed all the same to measure that";
+    return false;
+  }
   judges.served(judged);
-  cache_info how;
+  auto how = from.what.cache;
   how.status = cache_status::hit;
   how.tier = "similarity";
-  how.similarity = judged.similarity;
-  how.confidence = judged.confidence;
+  how.wrong_bound = judges.bound_of(judged, policy);
+  how.veto.clear(); // of a nearer one that was passed over
   deliver(self, std::move(from.what), entry, std::move(how), from.began,
-          fmt::format("similarity hit {:.3f} at threshold {:.3f}, confidence {:.2f}, entry {}",
-                      judged.similarity, policy.threshold, judged.confidence, judged.entry));
+          fmt::format("similarity hit {:.3f}, confidence {:.2f}, entry {}", judged.similarity,
+                      judged.confidence, judged.entry));
   return true;
 }
 
@@ -154,10 +181,12 @@ void cache_state::compare(computing& how, const answer& found) {
     return;
   switch (same_answer(found.text, rival->answer.text)) {
   case answer_match::unknown:
-    return;
+    return counters->cache_audit("unknown");
   case answer_match::different:
+    counters->cache_audit("wrong");
     return judges.learn(*how.rival, false);
   case answer_match::same:
+    counters->cache_audit("right");
     judges.learn(*how.rival, true);
     // It is found by its own words from now on; what is like it finds the entry that is known
     // better, so that evidence gathers there.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "actors/guards.h"
 
+#include "actors/negation.h"
 #include "actors/word_lists.h"
 #include "base/utf8.h"
 
@@ -14,15 +15,6 @@ namespace bitnetd::actors {
 namespace {
 
 using texts = std::vector<std::string>;
-
-std::string joined(const texts& all) {
-  std::string out;
-  for (const auto& one : all)
-    out += (out.empty() ? "" : " ") + one;
-  return out.empty() ? "none" : out;
-}
-
-std::string against(const texts& a, const texts& b) { return joined(a) + " against " + joined(b); }
 
 texts only_in(const texts& a, const texts& b) {
   texts out;
@@ -38,13 +30,6 @@ std::optional<std::string> differ(const texts& a, const texts& b) {
 
 std::optional<std::string> numbers(const wording& a, const wording& b) {
   return differ(a.numbers, b.numbers);
-}
-
-std::optional<std::string> negation(const wording& a, const wording& b) {
-  // How many, not which: "don't" and "do not" say the same.
-  if (a.negations.size() == b.negations.size())
-    return std::nullopt;
-  return against(a.negations, b.negations);
 }
 
 std::optional<std::string> literals(const wording& a, const wording& b) {
@@ -304,6 +289,12 @@ std::optional<std::string> language(const wording& a, const wording& b) {
   return std::nullopt;
 }
 
+std::optional<std::string> volatility(const wording& a, const wording& b) {
+  if (!a.is_volatile && !b.is_volatile)
+    return std::nullopt;
+  return a.is_volatile == b.is_volatile ? "both speak of now" : "one of them speaks of now";
+}
+
 /// A veto is shown to people: a quoted novel is not.
 std::string shortened(std::string why) {
   constexpr std::size_t most = 160;
@@ -321,7 +312,7 @@ struct named_guard {
 };
 
 constexpr std::array<named_guard, n_guards> guards{{{guard::numbers, "numbers", numbers},
-                                                    {guard::negation, "negation", negation},
+                                                    {guard::negation, "negation", negation_differs},
                                                     {guard::literals, "literals", literals},
                                                     {guard::units, "units", units},
                                                     {guard::names, "names", names},
@@ -332,6 +323,7 @@ constexpr std::array<named_guard, n_guards> guards{{{guard::numbers, "numbers", 
                                                     {guard::replaced, "replaced", replaced},
                                                     {guard::length, "length", length},
                                                     {guard::language, "language", language},
+                                                    {guard::volatility, "volatility", volatility},
                                                     {guard::words, "words", words}}};
 
 } // namespace

@@ -26,9 +26,10 @@ enum class guard : std::uint8_t {
   replaced, ///< one word put in another's place
   length,
   language,
-  words, ///< words of its own on each side, where the embedder knows nothing of meaning
+  volatility, ///< speaks of now: no answer but its own will do
+  words,      ///< words of its own on each side, where the embedder knows nothing of meaning
 };
-inline constexpr std::size_t n_guards = 13;
+inline constexpr std::size_t n_guards = 14;
 
 /// The word in configuration, replies, metrics and logs.
 [[nodiscard]] std::string_view to_string(guard which) noexcept;

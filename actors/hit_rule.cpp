@@ -13,6 +13,7 @@ constexpr std::size_t largest_sample = 2000; // entries that the prior is learne
 constexpr std::size_t relearn_at_most_every = 4096;
 constexpr double prior_weight = 20; // entries that the default prior counts as
 constexpr double usual_audits = 0.05, few_audits = 0.02, many_audits = 0.2;
+constexpr double audits_on_probation = 0.1;
 constexpr double enough_audits = 2000;
 constexpr double alarm_at = 3; // wrong audits more than the promise allows, added up
 
@@ -64,9 +65,11 @@ void hit_rule::reported(std::uint64_t entry, const hit_features& x, bool right) 
 
 void hit_rule::forget(std::uint64_t entry) { entries_.erase(entry); }
 
-double hit_rule::audit_share() const noexcept {
+double hit_rule::audit_share(std::uint64_t entry) const {
   if (alarm_ >= alarm_at / 2)
     return many_audits;
+  if (!confirmed(entry))
+    return audits_on_probation;
   return calibrator_.effective_audits() >= enough_audits ? few_audits : usual_audits;
 }
 
@@ -74,6 +77,11 @@ bool hit_rule::confirmed(std::uint64_t entry) const {
   const auto known = entries_.find(entry);
   return known != entries_.end() &&
          std::ranges::any_of(known->second.seen, &hit_observation::right);
+}
+
+std::vector<hit_observation> hit_rule::seen_of(std::uint64_t entry) const {
+  const auto known = entries_.find(entry);
+  return known == entries_.end() ? std::vector<hit_observation>{} : known->second.seen;
 }
 
 void hit_rule::set_most_wrong(double most_wrong) {

@@ -37,10 +37,12 @@ public:
   void forget(std::uint64_t entry);
 
   /// Probability with which a would-be hit is computed all the same, to know how good the rule is:
-  /// 5 %, down to 2 % once much is known, up again when audits turn bad.
-  [[nodiscard]] double audit_share() const noexcept;
-  /// Confirmed right at least once: an entry without this is on probation.
-  [[nodiscard]] bool confirmed(std::uint64_t entry) const;
+  /// 5 %, down to 2 % once much is known, up again when audits turn bad. An entry that was never
+  /// found right is on probation: one in ten at least.
+  [[nodiscard]] double audit_share(std::uint64_t entry) const;
+
+  /// What was observed of an entry, oldest first.
+  [[nodiscard]] std::vector<hit_observation> seen_of(std::uint64_t entry) const;
 
   void set_most_wrong(double most_wrong);
   [[nodiscard]] const hit_calibrator& calibrator() const noexcept { return calibrator_; }
@@ -61,6 +63,7 @@ private:
     std::vector<hit_observation> seen;
     hit_belief belief;
   };
+  [[nodiscard]] bool confirmed(std::uint64_t entry) const;
   void observe(std::uint64_t entry, const hit_features& x, bool right);
 
   double most_wrong_;

@@ -86,17 +86,23 @@ using cache_actor = caf::typed_actor<
     caf::reacts_to<settled_atom, job_id, answer_ptr, bool>, ///< responder: a leader ended; may it
                                                             ///< be kept?
     caf::reacts_to<cancel_atom, job_id>,            ///< ends a waiting job, else on to the batcher
+    caf::reacts_to<admin_atom, admin_request>,      ///< cache, cache.report
     caf::reacts_to<tick_atom>,                      ///< INTERNAL: expiry, embedding timeouts
     caf::replies_to<stats_atom>::with<std::string>, ///< JSON
     caf::reacts_to<connect_atom, peers_ptr>, caf::reacts_to<configure_atom, conf::config_ptr>>;
 
 /// CACHE KEEPER (detached). The cache's writes, syncs, expiry and eviction.
-using cache_keeper_actor =
-    caf::typed_actor<caf::reacts_to<insert_atom, entry_ptr>,
-                     caf::reacts_to<erase_atom, std::uint64_t>,
-                     caf::reacts_to<touch_atom, std::uint64_t>, caf::reacts_to<commit_atom>,
-                     caf::reacts_to<tick_atom>, caf::reacts_to<connect_atom, peers_ptr>,
-                     caf::reacts_to<configure_atom, conf::config_ptr>>;
+using cache_keeper_actor = caf::typed_actor<
+    caf::reacts_to<insert_atom, entry_ptr>, caf::reacts_to<touch_atom, std::uint64_t>,
+    // What somebody asked for is answered when it is on the disk.
+    caf::reacts_to<erase_atom, std::uint64_t, admin_request>,
+    caf::reacts_to<flush_atom, hash128, admin_request>,
+    /// Gives an entry another time to expire; pinned_us: it stays.
+    caf::reacts_to<pin_atom, std::uint64_t, std::int64_t, admin_request>,
+    /// What was learned of similar answers, to have it back after a restart.
+    caf::reacts_to<learned_atom, std::vector<store::learned_row>>, caf::reacts_to<commit_atom>,
+    caf::reacts_to<tick_atom>, caf::reacts_to<connect_atom, peers_ptr>,
+    caf::reacts_to<configure_atom, conf::config_ptr>>;
 
 /// PHASE 3, decisions. Run queue, cost model, placement.
 using batcher_actor = caf::typed_actor<
@@ -127,6 +133,7 @@ using worker_actor = caf::typed_actor<
 using responder_actor = caf::typed_actor<
     caf::reacts_to<open_atom, job>,            ///< ledger: this job will be answered
     caf::reacts_to<hit_atom, job, answer_ptr>, ///< cache: the answer; job.cache says how
+    caf::reacts_to<missed_atom, job>,          ///< cache: none kept, and only-if-cached was asked
     caf::reacts_to<failed_atom, job_id, failure, std::vector<trace_entry>>, ///< whoever ended it
     caf::reacts_to<started_atom, job, std::uint32_t>, ///< batcher: assigned to this worker
     caf::reacts_to<output>, caf::reacts_to<finished>,

@@ -53,7 +53,12 @@ struct cache_directives {
   bool exact_only = false;     ///< no similarity tier
   bool allow_sampled = false;  ///< an earlier draw will do
   std::string name_space;
-  std::optional<seconds> max_age;       ///< oldest acceptable entry
+  std::optional<seconds> max_age;   ///< oldest acceptable entry
+  std::optional<seconds> max_stale; ///< an entry that expired this long ago will do
+  /// The same, and it is computed anew behind the reply; may only raise the profile's.
+  std::optional<seconds> stale_while_revalidate;
+  std::vector<std::string> tags;        ///< of the entry this job makes: it is invalidated by them
+  bool explain = false;                 ///< tell what the similarity tier saw
   std::optional<seconds> ttl;           ///< life of the entry this job makes
   std::optional<double> min_confidence; ///< may only raise the operator's floor
 };
@@ -164,16 +169,29 @@ struct trace_entry {
   std::string decision;
 };
 
-enum class cache_status : std::uint8_t { bypass, hit, coalesced, miss, not_cached, refused };
+enum class cache_status : std::uint8_t {
+  bypass,
+  hit,
+  coalesced,
+  miss,
+  not_cached,
+  refused,
+  stale, ///< a hit on an entry that has expired, as max-stale allowed
+};
 
 /// The reply's `cache` block.
 struct cache_info {
   cache_status status = cache_status::bypass;
   std::string tier; ///< exact, similarity, inflight or empty
   std::optional<double> similarity, confidence;
+  std::optional<double>
+      wrong_bound;         ///< upper bound on the share of wrong hits, where it is measured
+  std::string veto;        ///< the guard that held the nearest entry back, and why
+  std::string explanation; ///< JSON: every candidate, when asked for
   std::optional<std::int64_t> age_s, ttl_s;
   std::uint64_t entry = 0; ///< 0: none
   bool stored = false;
+  bool no_room = false; ///< the cache is full, and this was asked for the first time: not kept
   double saved_ms = 0;
   std::string reason; ///< why bypassed or refused
 };
@@ -407,7 +425,17 @@ struct query {
   bool in_order = false; ///< of attach: items of a batch in the order of the input
 };
 
-/// An administrator's message: reload, drain, undrain, profile, stats, metrics, models.
+/// What may become of cached answers: an administrator's `cache`, anybody's `cache.report`.
+struct cache_order {
+  enum class action : std::uint8_t { get, del, flush, pin, unpin, report };
+  action what = action::get;
+  std::uint64_t entry = 0;
+  bool wrong = true; ///< of report
+  /// Of flush: whose entries, of which namespace, model or tag; all empty: everything.
+  std::string principal, name_space, model, tag;
+};
+
+/// An administrator's message: reload, drain, undrain, profile, stats, metrics, models, cache.
 struct admin_request {
   route reply_to;
   std::string principal;
@@ -415,6 +443,7 @@ struct admin_request {
   std::string name; ///< of profile
   bool dry_run = false;
   std::optional<seconds> timeout; ///< of drain
+  cache_order cache;              ///< of cache and cache.report
 };
 
 } // namespace bitnetd::actors

@@ -41,6 +41,10 @@ metrics::metrics()
       phases_{counters(registry_, "bitnetd_phase_total",
                        "Jobs that went through a phase, or passed it because it is off")},
       lookups_{counters(registry_, "bitnetd_cache_lookups_total", "Cache lookups, by result")},
+      vetoes_{
+          counters(registry_, "bitnetd_cache_vetoes_total", "Similar entries held back, by guard")},
+      audits_{counters(registry_, "bitnetd_cache_audits_total",
+                       "Answers computed beside a similar one and compared, by verdict")},
       quality_{counters(registry_, "bitnetd_quality_failures_total",
                         "Answers that failed a quality check")},
       tokens_{counters(registry_, "bitnetd_tokens_total", "Tokens, by kind")},
@@ -87,6 +91,14 @@ void metrics::phase(std::string_view name, bool skipped) noexcept {
 
 void metrics::cache_lookup(std::string_view result, std::string_view tier) noexcept {
   lookups_.Add({{"result", std::string{result}}, {"tier", std::string{tier}}}).Increment();
+}
+
+void metrics::cache_veto(std::string_view guard) noexcept {
+  vetoes_.Add({{"guard", std::string{guard}}}).Increment();
+}
+
+void metrics::cache_audit(std::string_view verdict) noexcept {
+  audits_.Add({{"verdict", std::string{verdict}}}).Increment();
 }
 
 void metrics::shadow_hit() noexcept { shadow_hits_.Increment(); }

@@ -28,6 +28,9 @@ public:
   void phase(std::string_view name, bool skipped) noexcept;
   /// hit, miss, coalesced, bypass, …; tier exact, similarity, inflight or none.
   void cache_lookup(std::string_view result, std::string_view tier) noexcept;
+  void cache_veto(std::string_view guard) noexcept; ///< a guard held a similar entry back
+  /// An answer was computed beside a similar one and compared: right, wrong or unknown.
+  void cache_audit(std::string_view verdict) noexcept;
   void shadow_hit() noexcept; ///< the similarity tier would have answered
   void quality_failure(std::string_view check) noexcept;
   void quality_retry() noexcept;
@@ -50,7 +53,7 @@ public:
 private:
   prometheus::Registry registry_;
   prometheus::Family<prometheus::Counter>&accepted_, &ended_, &refused_, &phases_, &lookups_,
-      &quality_, &tokens_, &reloads_;
+      &vetoes_, &audits_, &quality_, &tokens_, &reloads_;
   prometheus::Counter &shadow_hits_, &quality_retries_, &steps_, &commits_, &committed_facts_,
       &workers_lost_;
   prometheus::Histogram &step_seconds_, &step_rows_, &first_token_seconds_, &request_seconds_,

@@ -12,8 +12,8 @@ constexpr std::array<std::string_view, 3> kinds{"completion", "chat", "embedding
 constexpr std::array<std::string_view, 3> modes{"sync", "stream", "job"};
 constexpr std::array<std::string_view, 5> plans{"direct", "chunked-prefill", "grouped-batch",
                                                 "embedding-only", "background-fill"};
-constexpr std::array<std::string_view, 6> cache_words{"BYPASS", "HIT",        "COALESCED",
-                                                      "MISS",   "NOT_CACHED", "REFUSED"};
+constexpr std::array<std::string_view, 7> cache_words{"BYPASS",     "HIT",     "COALESCED", "MISS",
+                                                      "NOT_CACHED", "REFUSED", "STALE"};
 constexpr std::array<std::string_view, 5> finishes{"stop", "length", "cancel", "numeric",
                                                    "refused"};
 

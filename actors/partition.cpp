@@ -117,6 +117,39 @@ cache_key cache_key_of(const job& what) {
   return out;
 }
 
+namespace {
+
+/// 16 bytes, whatever the name: a record's tags are short.
+std::string scope(std::string_view kind, std::string_view first, std::string_view second = {}) {
+  hasher h;
+  h.field(kind).field(first).field(second);
+  const auto name = h.finish();
+  return {reinterpret_cast<const char*>(name.bytes.data()), name.bytes.size()};
+}
+
+} // namespace
+
+std::string all_scope() { return scope("all", {}); }
+std::string tenant_scope(std::string_view principal) { return scope("tenant", principal); }
+std::string namespace_scope(std::string_view principal, std::string_view name) {
+  return scope("namespace", principal, name);
+}
+std::string model_scope(std::string_view model_name) { return scope("model", model_name); }
+std::string tag_scope(std::string_view principal, std::string_view tag) {
+  return scope("tag", principal, tag);
+}
+
+std::vector<std::string> scopes_of(const job& what) {
+  const auto& asked = what.what->cache;
+  std::vector<std::string> out{all_scope(), tenant_scope(what.what->principal),
+                               model_scope(what.how->model->name)};
+  if (!asked.name_space.empty())
+    out.push_back(namespace_scope(what.what->principal, asked.name_space));
+  for (const auto& tag : asked.tags)
+    out.push_back(tag_scope(what.what->principal, tag));
+  return out;
+}
+
 bool fits_length(std::string_view finish, std::uint32_t completion_tokens,
                  std::uint32_t max_new_tokens) noexcept {
   return finish == "length" ? completion_tokens == max_new_tokens

@@ -33,6 +33,16 @@ struct cache_key {
 /// taken byte for byte.
 [[nodiscard]] cache_key cache_key_of(const job& what);
 
+/// What an entry can be invalidated by: tags of fixed length in its record. `all` is every entry's;
+/// tenant, namespace and model are of the job that made it, and so are the tags it asked for.
+[[nodiscard]] std::string all_scope();
+[[nodiscard]] std::string tenant_scope(std::string_view principal);
+[[nodiscard]] std::string namespace_scope(std::string_view principal, std::string_view name);
+[[nodiscard]] std::string model_scope(std::string_view model_name);
+[[nodiscard]] std::string tag_scope(std::string_view principal, std::string_view tag);
+/// All of these for what this job makes.
+[[nodiscard]] std::vector<std::string> scopes_of(const job& what);
+
 /// Whether an answer that was computed for another request fits this one's max_tokens: one that
 /// stopped by itself fits where it is not longer, one that was cut off only where the same length
 /// was asked for.

@@ -218,6 +218,16 @@ void responder_state::hit(responder_actor::pointer self, job what, const answer_
   end(self, done, job_state::done, found, std::nullopt, done.times(time->mono(), 0, 0));
 }
 
+void responder_state::not_cached(responder_actor::pointer self, job what) {
+  const auto entry = open.find(what.id);
+  if (entry == open.end())
+    return;
+  const auto id = what.id;
+  what.cache.status = cache_status::not_cached;
+  entry->second.what() = std::move(what);
+  fail(self, id, actors::not_cached(), {});
+}
+
 void responder_state::fail(responder_actor::pointer self, const job_id& id, failure why,
                            std::vector<trace_entry> trace) {
   const auto found = open.find(id);
@@ -226,8 +236,6 @@ void responder_state::fail(responder_actor::pointer self, const job_id& id, fail
   auto& done = found->second;
   if (!trace.empty())
     done.what().trace = std::move(trace);
-  if (why.name == "E_NOT_CACHED")
-    done.what().cache.status = cache_status::not_cached;
   if (done.deadline_passed && why.name == "E_CANCELLED") // it was we who cancelled it
     why = deadline_passed("the deadline passed before the job ended");
   auto state = job_state::failed;
@@ -255,8 +263,8 @@ void responder_state::end(responder_actor::pointer self, assembly& done, job_sta
 
   const bool computed = was_computed(ended);
   const bool keep = what && computed && what->failed_checks.empty();
-  const bool stored =
-      keep && ended.cache.status == cache_status::miss && !ended.what->cache.no_store;
+  const bool stored = keep && ended.cache.status == cache_status::miss &&
+                      !ended.what->cache.no_store && !ended.cache.no_room;
   self->send(others->cache, settled_atom_v, ended.id, what, keep);
   if (what && computed)
     counters->tokens(what->used.prompt_tokens, 0, what->used.completion_tokens);
@@ -364,6 +372,7 @@ responder_actor::behavior_type responder(responder_actor::stateful_pointer<respo
       [self](hit_atom, job& what, const answer_ptr& found) {
         self->state.hit(self, std::move(what), found);
       },
+      [self](missed_atom, job& what) { self->state.not_cached(self, std::move(what)); },
       [self](failed_atom, const job_id& id, failure& why, std::vector<trace_entry>& trace) {
         self->state.fail(self, id, std::move(why), std::move(trace));
       },

@@ -27,6 +27,7 @@ struct responder_state {
   void started(responder_actor::pointer self, job what, std::uint32_t worker);
   void add(responder_actor::pointer self, const output& piece);
   void finish(responder_actor::pointer self, const finished& end);
+  void not_cached(responder_actor::pointer self, job what);
   void fail(responder_actor::pointer self, const job_id& id, failure why,
             std::vector<trace_entry> trace);
   void cancel(responder_actor::pointer self, const job_id& id);

@@ -80,8 +80,9 @@ std::shared_ptr<reply_result> result_of(batch_assembly ended, mono_time now) {
   out->times.total_ms = std::chrono::duration<double, std::milli>(now - what.what->arrived).count();
   std::size_t cached = 0, failed = 0, stopped = 0;
   for (const auto& item : ended.results) {
-    cached +=
-        item->cache.status == cache_status::hit || item->cache.status == cache_status::coalesced;
+    cached += item->cache.status == cache_status::hit ||
+              item->cache.status == cache_status::coalesced ||
+              item->cache.status == cache_status::stale;
     failed += item->error.has_value();
     stopped += item->state == job_state::cancelled;
     if (item->model.empty())

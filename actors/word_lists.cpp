@@ -37,9 +37,16 @@ const words& role_words() {
 }
 
 const words& negations() {
-  static const words all{"not",    "no",     "never",  "without", "cannot", "neither", "nor",
-                         "none",   "nobody", "except", "nothing", "unless", "hardly",  "dont",
-                         "doesnt", "cant",   "wont",   "isnt",    "arent",  "didnt",   "lack"};
+  static const words all{"not",    "no",        "never",     "without",  "cannot",     "neither",
+                         "nor",    "none",      "nobody",    "nothing",  "nowhere",    "non",
+                         "except", "excluding", "unless",    "hardly",   "barely",     "scarcely",
+                         "rarely", "seldom",    "lack",      "lacks",    "lacking",    "avoid",
+                         "avoids", "avoiding",  "prevent",   "prevents", "preventing", "fail",
+                         "fails",  "failed",    "failing",   "refuse",   "refuses",    "refused",
+                         "forbid", "forbids",   "forbidden", "dont",     "doesnt",     "didnt",
+                         "cant",   "couldnt",   "wont",      "wouldnt",  "isnt",       "arent",
+                         "wasnt",  "werent",    "shouldnt",  "havent",   "hasnt",      "hadnt",
+                         "mustnt", "neednt",    "aint"};
   return all;
 }
 
@@ -526,7 +533,8 @@ std::string_view without_slip(std::string_view word) {
         out.emplace(slip_key(name), name);
     return out;
   }();
-  if (word.size() < 6)
+  // Words of their own, though letters of "except" and "barely" exchanged.
+  if (word.size() < 6 || word == "expect" || word == "barley")
     return word;
   const auto found = known.find(slip_key(word));
   return found == known.end() ? word : found->second;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "actors/wording.h"
 
+#include "actors/negation.h"
 #include "actors/word_lists.h"
 #include "base/utf8.h"
 
@@ -117,7 +118,9 @@ public:
   }
 
 private:
-  void add(std::string text, word_kind kind) { out_.words.push_back({std::move(text), kind, {}}); }
+  void add(std::string text, word_kind kind) {
+    out_.words.push_back({std::move(text), kind, {}, false});
+  }
 
   /// A quotation or a piece of code is taken whole.
   bool quoted() {
@@ -147,17 +150,20 @@ private:
     constexpr std::string_view around = "()[]{}<>,;:!?'*\"`";
     while (!piece.empty() && around.find(piece.front()) != std::string_view::npos)
       piece.remove_prefix(1);
-    bool ends_sentence = false;
+    bool ends_sentence = false, ends_clause = piece.empty();
     while (!piece.empty() &&
            (around.find(piece.back()) != std::string_view::npos || piece.back() == '.')) {
       const auto last = piece.back();
       if (last == ')' && piece.size() > 2 && piece[piece.size() - 2] == '(')
         break; // call()
       ends_sentence |= last == '.' || last == '!' || last == '?' || last == ':';
+      ends_clause |= last == ',' || last == ';' || last == ')';
       piece.remove_suffix(1);
     }
     if (!piece.empty())
       classify(piece);
+    if (!out_.words.empty())
+      out_.words.back().ends_clause |= ends_clause || ends_sentence;
     if (ends_sentence)
       first_ = true;
   }
@@ -214,6 +220,8 @@ private:
 
   void word_of(std::string_view piece, bool first) {
     auto lower = lowered(piece);
+    for (auto at = lower.find("\u2019"); at != std::string::npos; at = lower.find("\u2019"))
+      lower.replace(at, 3, "'"); // the apostrophe of printed texts
     lower = std::string(without_slip(lower));
     bool has_digit = false, all_upper = piece.size() > 1;
     for (const char c : piece) {
@@ -269,6 +277,7 @@ private:
 
   void finish() {
     join_switches();
+    drop_idle_negations(out_.words);
     for (auto& one : out_.words)
       one.key = key_of(one);
     std::map<std::string_view, int> tongue_votes;
@@ -335,6 +344,16 @@ private:
 } // namespace
 
 wording wording_of(std::string_view text) { return reader(text).run(); }
+
+std::string against(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+  const auto joined = [](const std::vector<std::string>& all) {
+    std::string out;
+    for (const auto& one : all)
+      out += (out.empty() ? "" : " ") + one;
+    return out.empty() ? "none" : out;
+  };
+  return joined(a) + " against " + joined(b);
+}
 
 word_difference difference_of(const wording& a, const wording& b) {
   // Names count as words too: in one text they may stand capitalised, in the other not.

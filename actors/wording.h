@@ -27,6 +27,7 @@ struct word {
   /// What it is compared by: equal for one word in another case or ending, and for a long word with
   /// letters exchanged inside.
   std::string key;
+  bool ends_clause = false; ///< a comma, dash, colon or full stop follows
 };
 
 /// A text taken apart once, for comparing it with others (guards.h).
@@ -44,6 +45,10 @@ struct wording {
 
 /// Takes a text apart. Any bytes will do; work is linear in their number.
 [[nodiscard]] wording wording_of(std::string_view text);
+
+/// What one has and what the other has, for people: "5 km against none".
+[[nodiscard]] std::string against(const std::vector<std::string>& a,
+                                  const std::vector<std::string>& b);
 
 /// Content words that the two do not share. `replaced`: as many stand on one side as on the other;
 /// `added`: what one side has beyond that.

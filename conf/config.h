@@ -88,6 +88,8 @@ enum class cache_mode { off, exact, shadow, on };
 /// The answers' store; what of it is used is decided by the profile's `cache`.
 struct cache_store_config {
   std::uint64_t max_bytes = 1ull << 30;
+  /// When the cache is full, whoever holds more than this share of it loses entries first.
+  double principal_share = 0.5;
 };
 
 struct log_config {
@@ -126,11 +128,21 @@ struct sampling_defaults {
   std::uint32_t quality_retries = 1;
 };
 
+/// What decides that a similar question's answer is served, once the guards have passed it.
+enum class cache_trust {
+  measured, ///< a share of wrong hits that was measured and is bounded by max_wrong
+  threshold ///< the similarity alone: nothing is promised
+};
+
 struct cache_policy {
   cache_mode mode = cache_mode::shadow; ///< of the similarity tier: exact = without it
   seconds ttl{24 * 3600};
+  /// An answer that expired this long ago is served once more and computed anew behind that.
+  seconds stale_while_revalidate{0};
   double threshold = 0.95; ///< least cosine similarity
   double min_confidence = 0.5;
+  cache_trust trust = cache_trust::measured;
+  double max_wrong = 0.02; ///< upper bound on the share of wrong answers among similarity hits
 };
 
 struct phases_config {

@@ -18,6 +18,7 @@ namespace bitnetd::conf {
 
 constexpr std::array<std::string_view, 3> role_words{"read", "submit", "admin"};
 constexpr std::array<std::string_view, 4> cache_mode_words{"off", "exact", "shadow", "on"};
+constexpr std::array<std::string_view, 2> cache_trust_words{"measured", "threshold"};
 constexpr std::array<std::string_view, 4> class_words{"interactive", "normal", "batch",
                                                       "background"};
 
@@ -30,6 +31,7 @@ inline value read(const std::filesystem::path& f) { return f.string(); }
 inline value read(const std::vector<int>& f) { return f; }
 inline value read(role f) { return std::string{to_text(f)}; }
 inline value read(cache_mode f) { return std::string{to_text(f)}; }
+inline value read(cache_trust f) { return std::string{to_text(f)}; }
 value read(std::unsigned_integral auto f) { return static_cast<std::int64_t>(f); }
 template <class Rep, class Period> value read(std::chrono::duration<Rep, Period> f) {
   return static_cast<std::int64_t>(f.count());
@@ -53,6 +55,9 @@ inline void write(std::filesystem::path& f, const value& v) { f = std::get<std::
 inline void write(std::vector<int>& f, const value& v) { f = std::get<std::vector<int>>(v); }
 inline void write(role& f, const value& v) { f = from_word<role>(role_words, v); }
 inline void write(cache_mode& f, const value& v) { f = from_word<cache_mode>(cache_mode_words, v); }
+inline void write(cache_trust& f, const value& v) {
+  f = from_word<cache_trust>(cache_trust_words, v);
+}
 template <std::unsigned_integral Number> void write(Number& f, const value& v) {
   f = static_cast<Number>(std::get<std::int64_t>(v));
 }

@@ -131,5 +131,6 @@ std::string_view to_text(value_type t) {
 
 std::string_view to_text(role r) { return role_words[static_cast<std::size_t>(r)]; }
 std::string_view to_text(cache_mode m) { return cache_mode_words[static_cast<std::size_t>(m)]; }
+std::string_view to_text(cache_trust t) { return cache_trust_words[static_cast<std::size_t>(t)]; }
 
 } // namespace bitnetd::conf

@@ -79,6 +79,7 @@ struct list_key {
 [[nodiscard]] std::string_view to_text(value_type t);
 [[nodiscard]] std::string_view to_text(role r);
 [[nodiscard]] std::string_view to_text(cache_mode m);
+[[nodiscard]] std::string_view to_text(cache_trust t);
 
 /// The whole table for people, and for programs.
 [[nodiscard]] std::string schema_markdown();

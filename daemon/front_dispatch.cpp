@@ -5,6 +5,7 @@
 #include <caf/send.hpp>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -235,6 +236,24 @@ void front_loop::on_detach(const origin& from, const wire::detach& what) {
   caf::anon_send(actors_->ledger, actors::detach_atom_v, std::move(query));
 }
 
+namespace {
+
+actors::cache_order to_order(const wire::cache_order& from) {
+  using action = actors::cache_order::action;
+  constexpr std::array<std::string_view, 6> words{"get", "del", "flush", "pin", "unpin", "report"};
+  actors::cache_order out;
+  out.what = static_cast<action>(std::ranges::find(words, from.op) - words.begin());
+  out.entry = from.entry;
+  out.wrong = from.wrong;
+  out.principal = from.principal;
+  out.name_space = from.name_space;
+  out.model = from.model;
+  out.tag = from.tag;
+  return out;
+}
+
+} // namespace
+
 void front_loop::on_admin(const origin& from, std::string_view type, const wire::request& request) {
   actors::admin_request out;
   out.reply_to = from.reply_to;
@@ -246,6 +265,10 @@ void front_loop::on_admin(const origin& from, std::string_view type, const wire:
     out.name = what->name;
   if (const auto* what = std::get_if<wire::drain>(&request); what != nullptr && what->timeout_s)
     out.timeout = std::chrono::seconds{*what->timeout_s};
+  if (const auto* what = std::get_if<wire::cache_order>(&request)) {
+    out.cache = to_order(*what);
+    return caf::anon_send(actors_->cache, actors::admin_atom_v, std::move(out));
+  }
   caf::anon_send(actors_->supervisor, actors::admin_atom_v, std::move(out));
 }
 

@@ -19,6 +19,9 @@ wire::cache_block cache_block_of(const actors::cache_info& from) {
   out.reason = from.reason;
   out.similarity = from.similarity;
   out.confidence = from.confidence;
+  out.wrong_bound = from.wrong_bound;
+  out.veto = from.veto;
+  out.explanation = from.explanation;
   out.age_s = from.age_s;
   out.ttl_s = from.ttl_s;
   out.entry = from.entry;

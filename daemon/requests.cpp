@@ -53,6 +53,10 @@ actors::cache_directives to_directives(wire::cache_directives&& from) {
   out.allow_sampled = from.allow_sampled;
   out.name_space = std::move(from.name_space);
   out.max_age = to_seconds(from.max_age_s);
+  out.max_stale = to_seconds(from.max_stale_s);
+  out.stale_while_revalidate = to_seconds(from.stale_while_revalidate_s);
+  out.tags = std::move(from.tags);
+  out.explain = from.explain;
   out.ttl = to_seconds(from.ttl_s);
   out.min_confidence = from.min_confidence;
   return out;

@@ -10,20 +10,21 @@ namespace bitnetd::wire {
 
 namespace {
 
-constexpr std::array<request_kind, 24> requests{{
-    {"hello", role::read},       {"ping", role::read},        {"submit", role::submit},
-    {"credit", role::read},      {"attach", role::read},      {"detach", role::read},
-    {"status", role::read},      {"result", role::read},      {"list", role::read},
-    {"cancel", role::submit},    {"ack", role::submit},       {"models", role::read},
-    {"stats", role::read},       {"metrics", role::read},     {"dead.list", role::admin},
-    {"dead.retry", role::admin}, {"dead.purge", role::admin}, {"job.requeue", role::admin},
-    {"reload", role::admin},     {"profile", role::admin},    {"drain", role::admin},
-    {"undrain", role::admin},    {"tokenize", role::submit},  {"detokenize", role::submit},
+constexpr std::array<request_kind, 26> requests{{
+    {"hello", role::read},       {"ping", role::read},           {"submit", role::submit},
+    {"credit", role::read},      {"attach", role::read},         {"detach", role::read},
+    {"status", role::read},      {"result", role::read},         {"list", role::read},
+    {"cancel", role::submit},    {"ack", role::submit},          {"models", role::read},
+    {"stats", role::read},       {"metrics", role::read},        {"dead.list", role::admin},
+    {"dead.retry", role::admin}, {"dead.purge", role::admin},    {"job.requeue", role::admin},
+    {"reload", role::admin},     {"profile", role::admin},       {"drain", role::admin},
+    {"undrain", role::admin},    {"tokenize", role::submit},     {"detokenize", role::submit},
+    {"cache", role::admin},      {"cache.report", role::submit},
 }};
 
-constexpr std::array<std::string_view, 17> replies{
-    "welcome", "pong", "accepted", "delta",  "item",  "progress", "rewound", "result", "status",
-    "list",    "ok",   "error",    "models", "stats", "metrics",  "tokens",  "goodbye"};
+constexpr std::array<std::string_view, 18> replies{
+    "welcome", "pong", "accepted", "delta",  "item",  "progress", "rewound", "result",  "status",
+    "list",    "ok",   "error",    "models", "stats", "metrics",  "tokens",  "goodbye", "entry"};
 
 // Levenshtein's distance, one row at a time. Words are short: names of fields and messages.
 std::size_t distance(std::string_view a, std::string_view b) {

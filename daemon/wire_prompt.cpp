@@ -78,16 +78,22 @@ prompts decode_prompts(const json& body, const field_reader& fields, const submi
 
 cache_directives decode_cache(const json& cache) {
   constexpr std::int64_t year_s = 31'536'000;
+  constexpr std::int64_t max_stale_s = 3600; // expired entries are kept no longer
+  constexpr std::size_t max_tags = 8;
   const field_reader fields(cache, "cache",
                             {"no-store", "no-cache", "only-if-cached", "exact-only",
-                             "allow-sampled", "max-age", "ttl", "min-confidence", "namespace"});
+                             "allow-sampled", "max-age", "max-stale", "stale-while-revalidate",
+                             "ttl", "min-confidence", "namespace", "tags", "explain"});
   cache_directives out;
   out.no_store = fields.boolean("no-store").value_or(false);
   out.no_cache = fields.boolean("no-cache").value_or(false);
   out.only_if_cached = fields.boolean("only-if-cached").value_or(false);
   out.exact_only = fields.boolean("exact-only").value_or(false);
   out.allow_sampled = fields.boolean("allow-sampled").value_or(false);
+  out.explain = fields.boolean("explain").value_or(false);
   out.max_age_s = fields.integer("max-age", 0, year_s);
+  out.max_stale_s = fields.integer("max-stale", 0, max_stale_s);
+  out.stale_while_revalidate_s = fields.integer("stale-while-revalidate", 0, max_stale_s);
   out.ttl_s = fields.integer("ttl", 1, year_s);
   out.min_confidence = fields.number("min-confidence", 0, 1);
   out.name_space = fields.text("namespace", 1, 64).value_or("");
@@ -95,6 +101,13 @@ cache_directives decode_cache(const json& cache) {
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
   if (out.name_space.find_first_not_of(allowed) != std::string::npos)
     fields.refuse("namespace", "expected letters, digits, dot, underscore and hyphen only");
+  if (const json* tags = fields.array("tags", 0, max_tags))
+    for (const auto& tag : *tags) {
+      if (!tag.is_string() || tag.get_ref<const std::string&>().empty() ||
+          tag.get_ref<const std::string&>().size() > 64)
+        fields.refuse("tags", "expected texts of 1 to 64 bytes, got " + shown(tag), 64);
+      out.tags.push_back(tag.get<std::string>());
+    }
   if (out.no_cache && out.only_if_cached)
     fields.refuse("only-if-cached", "not together with no-cache");
   return out;

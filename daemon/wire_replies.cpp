@@ -44,6 +44,10 @@ json body_of(const cache_block& cache) {
   put(out, "reason", cache.reason);
   put(out, "similarity", cache.similarity);
   put(out, "confidence", cache.confidence);
+  put(out, "wrong_bound", cache.wrong_bound);
+  put(out, "veto", cache.veto);
+  if (!cache.explanation.empty())
+    out["explain"] = json::parse(cache.explanation);
   put(out, "age_s", cache.age_s);
   put(out, "ttl_s", cache.ttl_s);
   if (cache.entry != 0)

@@ -45,8 +45,9 @@ struct delta {
 };
 
 struct cache_block {
-  std::string status, tier, reason;
-  std::optional<double> similarity, confidence;
+  std::string status, tier, reason, veto;
+  std::string explanation; ///< JSON; empty: none
+  std::optional<double> similarity, confidence, wrong_bound;
   std::optional<std::int64_t> age_s, ttl_s;
   std::uint64_t entry = 0;
   bool stored = false;

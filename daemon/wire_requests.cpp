@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 namespace bitnetd::wire {
 
@@ -174,6 +175,50 @@ drain read_drain(const json& body) {
   return {seconds ? std::optional(static_cast<std::uint32_t>(*seconds)) : std::nullopt};
 }
 
+// Ids have up to 64 bits, more than JSON numbers hold everywhere: decimal text, as in results.
+std::uint64_t entry_of(const field_reader& fields) {
+  fields.require("entry");
+  const auto text = fields.text("entry", 1, 20);
+  std::uint64_t out = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), out);
+  if (error != std::errc{} || end != text->data() + text->size() || out == 0)
+    fields.refuse("entry", "expected the decimal id of an entry, as a result's cache.entry has it");
+  return out;
+}
+
+cache_order read_cache(const json& body) {
+  const field_reader fields(body, "", {"op", "entry", "principal", "namespace", "model", "tag"});
+  fields.require("op");
+  constexpr std::array<std::string_view, 5> words{"get", "del", "flush", "pin", "unpin"};
+  cache_order out;
+  out.op = words[*fields.choice("op", {"get", "del", "flush", "pin", "unpin"})];
+  if (out.op != "flush") {
+    out.entry = entry_of(fields);
+    return out;
+  }
+  out.principal = fields.label("principal", 128).value_or("");
+  out.name_space = fields.label("namespace", 64).value_or("");
+  out.model = fields.label("model", 128).value_or("");
+  out.tag = fields.label("tag", 64).value_or("");
+  if (out.principal.empty() && !(out.name_space.empty() && out.tag.empty()))
+    fields.refuse("principal", "expected whose namespace or tag it is");
+  if (!out.model.empty() && !out.principal.empty())
+    fields.refuse("model", "expected alone: a model's answers are flushed for all principals");
+  if (!out.name_space.empty() && !out.tag.empty())
+    fields.refuse("tag", "not together with namespace");
+  return out;
+}
+
+cache_order read_report(const json& body) {
+  const field_reader fields(body, "", {"entry", "verdict"});
+  cache_order out;
+  out.op = "report";
+  out.entry = entry_of(fields);
+  fields.require("verdict");
+  out.wrong = *fields.choice("verdict", {"wrong", "right"}) == 0;
+  return out;
+}
+
 request read(std::string_view type, const json& body, const submit_bounds& bounds) {
   if (type == "submit")
     return decode_submit(body, bounds);
@@ -211,6 +256,10 @@ request read(std::string_view type, const json& body, const submit_bounds& bound
     return read_profile(body);
   if (type == "drain")
     return read_drain(body);
+  if (type == "cache")
+    return read_cache(body);
+  if (type == "cache.report")
+    return read_report(body);
   return read_plain(body); // models, stats, metrics, undrain
 }
 

@@ -103,6 +103,15 @@ struct profile {
   bool operator==(const profile&) const = default;
 };
 
+/// An order about cached answers: of an administrator, or (report) of whoever got one.
+struct cache_order {
+  std::string op; ///< get, del, flush, pin, unpin, report
+  std::uint64_t entry = 0;
+  bool wrong = true;
+  std::string principal, name_space, model, tag;
+  bool operator==(const cache_order&) const = default;
+};
+
 struct drain {
   std::optional<std::uint32_t> timeout_s;
   bool operator==(const drain&) const = default;
@@ -110,7 +119,7 @@ struct drain {
 
 using request = std::variant<hello, ping, submit, credit, attach, detach, status_query,
                              result_query, list_query, cancel, ack, tokenize, detokenize,
-                             dead_query, dead_order, plain, reload, profile, drain>;
+                             dead_query, dead_order, plain, reload, profile, drain, cache_order>;
 
 /// Reads the body of a request of this type: JSON, then fields. An unknown type is E_FRAME. Role
 /// and size are the caller's to check first.

@@ -50,7 +50,9 @@ struct cache_directives {
   bool no_store = false, no_cache = false, only_if_cached = false;
   bool exact_only = false, allow_sampled = false;
   std::string name_space;
-  std::optional<std::int64_t> max_age_s, ttl_s;
+  bool explain = false;
+  std::vector<std::string> tags;
+  std::optional<std::int64_t> max_age_s, max_stale_s, stale_while_revalidate_s, ttl_s;
   std::optional<double> min_confidence;
   bool operator==(const cache_directives&) const = default;
 };

@@ -81,7 +81,12 @@ json encode(const cache_directives& cache) {
   put(out, "exact-only", cache.exact_only);
   put(out, "allow-sampled", cache.allow_sampled);
   put(out, "namespace", cache.name_space);
+  put(out, "explain", cache.explain);
+  if (!cache.tags.empty())
+    out["tags"] = cache.tags;
   put(out, "max-age", cache.max_age_s);
+  put(out, "max-stale", cache.max_stale_s);
+  put(out, "stale-while-revalidate", cache.stale_while_revalidate_s);
   put(out, "ttl", cache.ttl_s);
   put(out, "min-confidence", cache.min_confidence);
   return out;

@@ -34,6 +34,14 @@ std::string where_key(std::uint64_t id) {
   return key_writer().number(id ^ (id >> 31)).take();
 }
 
+std::string owner_key(const hash128& owner, std::uint64_t id) {
+  return key_writer().hash(owner).rest(where_key(id)).take();
+}
+
+std::string learned_key(std::uint64_t entry, std::string_view name) {
+  return key_writer().number(entry).rest(name).take();
+}
+
 std::string encode_totals(const answer_totals& totals) {
   std::string out;
   byte_writer(out).number(totals.entries).number(totals.bytes);
@@ -65,6 +73,9 @@ void answers_db::impl::load(const std::filesystem::path& directory) {
   };
   const auto known = std::to_string(cache_schema);
   const auto schema = rows->get(answers::sys, answers::schema_key);
+  if (schema && schema->size() == 1 && *schema < known) // one digit: that is how many there were
+    fail({errc::corrupt, "it has schema " + *schema + ", which is older than " + known +
+                             ": answers are computed again"});
   if (schema && *schema != known)
     throw open_error(errc::newer_schema,
                      directory.string() + ": the cache has schema " + *schema +
@@ -104,6 +115,11 @@ void answers_db::impl::open(const std::filesystem::path& directory,
                             const database_options& options) {
   rows = std::make_unique<database>(directory, answers::columns, options);
   load(directory);
+  auto read = load_bounds();
+  if (read)
+    read = count_owners();
+  if (!read)
+    throw open_error(read.code(), directory.string() + ": cannot read the cache: " + read.text());
 }
 
 answers_db::answers_db(const std::filesystem::path& directory, const answers_options& options)
@@ -123,6 +139,7 @@ answers_db::answers_db(const std::filesystem::path& directory, const answers_opt
     impl_->wiped = error.what();
     log::warn("cache: started empty: {}", error.what());
   }
+  impl_->folder = directory;
   if (auto reserved = impl_->reserve_ids(); !reserved)
     throw open_error(reserved.code(),
                      directory.string() + ": cannot write to the cache: " + reserved.text());
@@ -133,6 +150,8 @@ answers_db::~answers_db() {
   if (impl_ && impl_->rows)
     (void)impl_->write_next_id(impl_->next_id, false);
 }
+
+std::filesystem::path answers_db::index_directory() const { return impl_->folder / "vectors"; }
 
 const std::string& answers_db::wiped() const noexcept { return impl_->wiped; }
 
@@ -176,16 +195,18 @@ result<cache_meta> answers_db::impl::find_meta(const hash128& partition, std::ui
   return found;
 }
 
-result<hash128> answers_db::impl::partition_of(std::uint64_t id) const {
+result<answers_db::impl::place> answers_db::impl::place_of(std::uint64_t id) const {
   const auto stored = rows->get(answers::where, answers::where_key(id));
   if (!stored)
     return stored.why();
   key_reader reader(*stored);
   const auto same = reader.number64() == id;
-  const auto partition = reader.hash();
+  place out;
+  out.partition = reader.hash();
+  out.owner = reader.hash();
   if (!same || !reader.done())
-    return status(errc::corrupt, "the partition of an entry does not decode");
-  return partition;
+    return status(errc::corrupt, "the place of an entry does not decode");
+  return out;
 }
 
 result<cache_entry> answers_db::impl::read(const hash128& partition, std::uint64_t id,
@@ -204,7 +225,7 @@ result<cache_entry> answers_db::impl::read(const hash128& partition, std::uint64
   entry.last_used_us = head.last_used_us;
   entry.hits = head.hits;
   entry.cost_ms = head.cost_ms;
-  entry.generations = head.generations;
+  entry.owner = head.owner;
   entry.tags = std::move(found->tags);
 
   const auto key = answers::id_key(id);
@@ -266,10 +287,10 @@ result<cache_entry> answers_db::get_exact(const hash128& partition, const hash12
 }
 
 result<cache_entry> answers_db::get(std::uint64_t id) const {
-  const auto partition = impl_->partition_of(id);
-  if (!partition)
-    return partition.why();
-  return impl_->read(*partition, id, /*whole=*/true);
+  const auto place = impl_->place_of(id);
+  if (!place)
+    return place.why();
+  return impl_->read(place->partition, id, /*whole=*/true);
 }
 
 result<std::size_t>
@@ -322,7 +343,7 @@ answer_totals answers_db::totals() const {
 
 result<answer_totals> answers_db::recount() const {
   answer_totals counted;
-  for (std::size_t column = answers::exact; column < answers::columns.size(); ++column) {
+  for (std::size_t column = answers::exact; column < answers::bound; ++column) {
     auto row = impl_->rows->rows(column);
     for (; row.valid(); row.next()) {
       counted.bytes += row.key().size() + row.value().size();

@@ -30,6 +30,8 @@ struct answer_totals {
   bool operator==(const answer_totals&) const = default;
 };
 
+inline constexpr std::size_t max_learned_bytes = 1 << 20;
+
 /// How often an entry was hit since the last touch.
 struct cache_touch {
   std::uint64_t id = 0;
@@ -57,6 +59,10 @@ public:
 
   /// Why the database was wiped when it was opened; empty if it was not.
   [[nodiscard]] const std::string& wiped() const noexcept;
+
+  /// In the directory, beside the database: where an index over its vectors may keep files. It is
+  /// not made here.
+  [[nodiscard]] std::filesystem::path index_directory() const;
 
   /// A new entry id. Greater than every id given before, by this process or any before it.
   result<std::uint64_t> next_id();
@@ -87,14 +93,38 @@ public:
   result<std::vector<erased_entry>> expire(std::int64_t now_us, std::size_t limit);
 
   /// Deletes entries until totals().bytes <= bytes: again and again the worst (eviction.h) of 16
-  /// drawn at random. One write for every 256.
-  result<std::vector<erased_entry>> evict_to(std::uint64_t bytes, std::int64_t now_us);
+  /// drawn at random. While an owner holds more than `share` of `bytes`, of the entries of the one
+  /// that holds most; nobody within the share loses an entry then. Pinned ones stay. One write for
+  /// every 256.
+  result<std::vector<erased_entry>> evict_to(std::uint64_t bytes, std::int64_t now_us,
+                                             double share = 1);
+
+  /// Gives an entry another time to expire, synced; pinned_us: it neither expires nor is evicted.
+  /// not_found: there is no such entry.
+  status set_expiry(std::uint64_t id, std::int64_t expires_us);
+
+  /// Stores rows in place of those with the same entry and name; they are synced with the next
+  /// sync. Rows of entries that are not there are left out. Not in the totals: at most
+  /// max_learned_bytes each.
+  status learn(std::span<const learned_row> rows);
+  /// Every row that was learned; `visit` returns false to stop. Unreadable ones are left out.
+  status for_each_learned(const std::function<bool(const learned_row&)>& visit) const;
 
   /// Every entry's head and vector, partition by partition, ids rising within each; for the start.
   /// `visit` returns false to stop. Unreadable rows are skipped and counted in the result.
   result<std::size_t> for_each(const std::function<bool(const cache_entry_head&)>& visit) const;
 
+  /// Makes every entry with this tag invalid that has its id by now, in one synced write whatever
+  /// their number. Takes effect at once, before it returns; if it fails, until the process ends.
+  status invalidate(const std::string& tag);
+  /// Whether one of these tags was invalidated after the entry got its id. From any thread.
+  [[nodiscard]] bool is_invalidated(std::uint64_t id, std::span<const std::string> tags) const;
+  /// Deletes what is_invalidated, synced, and compacts the tables.
+  result<std::vector<erased_entry>> purge();
+
   [[nodiscard]] answer_totals totals() const;
+  /// Bytes of this owner's entries.
+  [[nodiscard]] std::uint64_t bytes_of(const hash128& owner) const;
   /// Counts everything anew by reading it all; equals totals() in a sound database.
   result<answer_totals> recount() const;
   /// Bytes of this database on the disk: tables, blobs and log.

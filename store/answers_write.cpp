@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "base/log.h"
 #include "store/answers_impl.h"
 #include "store/eviction.h"
 #include "store/keys.h"
@@ -11,7 +12,7 @@
 namespace bitnetd::store {
 namespace {
 
-constexpr std::size_t n_candidates = 16;
+constexpr std::size_t n_candidates = 16, n_looked_at = 1024;
 constexpr std::size_t victims_per_write = 256;
 constexpr std::size_t max_entry_bytes = 64 << 20;
 constexpr std::size_t max_tags = 16, max_tag_bytes = 64;
@@ -45,7 +46,7 @@ public:
   void add(const cache_entry& entry);
   void drop(const cache_entry_head& head);
   /// An entry whose meta row cannot be read: what can be found by id. The totals are wrong then.
-  void drop_unreadable(const hash128& partition, std::uint64_t id);
+  void drop_unreadable(const hash128& partition, const hash128& owner, std::uint64_t id);
   void drop_row(std::size_t column, std::string_view key) { batch_.erase(rows_, column, key); }
   void subtract(std::uint64_t bytes) { after_.bytes -= std::min(bytes, after_.bytes); }
 
@@ -53,6 +54,8 @@ public:
   [[nodiscard]] const answer_totals& after() const noexcept { return after_; }
   [[nodiscard]] std::vector<erased_entry>& erased() noexcept { return erased_; }
   [[nodiscard]] bool needs_recount() const noexcept { return needs_recount_; }
+  /// Bytes that each owner has more, or less, after this.
+  [[nodiscard]] const std::map<hash128, std::int64_t>& owners() const noexcept { return owners_; }
 
   status commit(bool sync) {
     if (batch_.size() == 0)
@@ -72,6 +75,7 @@ private:
   write_batch batch_;
   std::vector<erased_entry> erased_;
   std::set<std::uint64_t> gone_;
+  std::map<hash128, std::int64_t> owners_;
   bool needs_recount_ = false;
 };
 
@@ -83,8 +87,9 @@ void change::add(const cache_entry& entry) {
   bytes += put(answers::text, by_id, encode_prompt(by_id, entry.prompt));
   bytes += put(answers::resp, by_id, encode_answer(by_id, entry.answer));
   bytes += put(answers::ttl, answers::ttl_key(entry.expires_us, entry.id), {});
-  bytes += put(answers::where, answers::where_key(entry.id),
-               key_writer().number(entry.id).hash(entry.partition).take());
+  const auto place = key_writer().number(entry.id).hash(entry.partition).hash(entry.owner).take();
+  bytes += put(answers::where, answers::where_key(entry.id), place);
+  bytes += put(answers::owner, answers::owner_key(entry.owner, entry.id), place);
   if (entry.vector)
     bytes += put(answers::vec, by_partition, encode_vector(by_partition, *entry.vector));
 
@@ -96,13 +101,14 @@ void change::add(const cache_entry& entry) {
   meta.head.last_used_us = entry.last_used_us;
   meta.head.hits = entry.hits;
   meta.head.cost_ms = entry.cost_ms;
-  meta.head.generations = entry.generations;
+  meta.head.owner = entry.owner;
   meta.tags = entry.tags;
   // The row counts itself: its size does not depend on the number.
   meta.head.bytes = bytes + by_partition.size() + encode_meta(by_partition, meta).size();
   put(answers::meta, by_partition, encode_meta(by_partition, meta));
   ++after_.entries;
   after_.bytes += meta.head.bytes;
+  owners_[entry.owner] += static_cast<std::int64_t>(meta.head.bytes);
 }
 
 void change::drop(const cache_entry_head& head) {
@@ -115,12 +121,15 @@ void change::drop(const cache_entry_head& head) {
   drop_row(answers::text, answers::id_key(head.id));
   drop_row(answers::resp, answers::id_key(head.id));
   drop_row(answers::where, answers::where_key(head.id));
+  drop_row(answers::owner, answers::owner_key(head.owner, head.id));
+  drop_row(answers::learned, answers::learned_key(head.id, {}));
   --after_.entries;
   subtract(head.bytes);
+  owners_[head.owner] -= static_cast<std::int64_t>(head.bytes);
   erased_.push_back({head.id, head.partition});
 }
 
-void change::drop_unreadable(const hash128& partition, std::uint64_t id) {
+void change::drop_unreadable(const hash128& partition, const hash128& owner, std::uint64_t id) {
   if (!gone_.insert(id).second)
     return;
   // Its rows in `exact` and `ttl` cannot be named: they lead to nothing now, and go when the same
@@ -130,8 +139,22 @@ void change::drop_unreadable(const hash128& partition, std::uint64_t id) {
   drop_row(answers::text, answers::id_key(id));
   drop_row(answers::resp, answers::id_key(id));
   drop_row(answers::where, answers::where_key(id));
+  drop_row(answers::owner, answers::owner_key(owner, id));
+  drop_row(answers::learned, answers::learned_key(id, {}));
   erased_.push_back({id, partition});
   needs_recount_ = true;
+}
+
+/// What was written counts from now on.
+template <class Parts> void settle(const answers_db& all, Parts& parts, const change& writes) {
+  parts.set_totals(writes.after());
+  parts.change_owners(writes.owners());
+  if (!writes.needs_recount())
+    return;
+  if (const auto counted = all.recount())
+    parts.set_totals(*counted);
+  if (auto counted = parts.count_owners(); !counted)
+    log::warn("cache: what each principal holds could not be counted: {}", counted.text());
 }
 
 } // namespace
@@ -147,7 +170,7 @@ result<std::vector<erased_entry>> answers_db::put(std::span<const cache_entry> e
       return checked;
     if (entry.id == 0 || entry.id >= given_out)
       return invalid(entry, "its id was never given out");
-    if (const auto known = impl_->partition_of(entry.id); known)
+    if (const auto known = impl_->place_of(entry.id); known)
       return status(errc::exists, "cache entry " + std::to_string(entry.id) + " is stored");
     latest[{entry.partition, entry.key}] = entry.id;
   }
@@ -175,7 +198,7 @@ result<std::vector<erased_entry>> answers_db::put(std::span<const cache_entry> e
   }
   if (auto written = writes.commit(/*sync=*/false); !written)
     return written;
-  impl_->set_totals(writes.after());
+  settle(*this, *impl_, writes);
   return std::move(writes.erased());
 }
 
@@ -184,13 +207,13 @@ status answers_db::touch(std::span<const cache_touch> touches) {
   for (const auto& one : touches) {
     auto at = touched.find(one.id);
     if (at == touched.end()) {
-      const auto partition = impl_->partition_of(one.id);
-      if (!partition)
+      const auto place = impl_->place_of(one.id);
+      if (!place)
         continue;
-      auto found = impl_->find_meta(*partition, one.id);
+      auto found = impl_->find_meta(place->partition, one.id);
       if (!found)
         continue;
-      at = touched.emplace(one.id, std::pair(*partition, std::move(*found))).first;
+      at = touched.emplace(one.id, std::pair(place->partition, std::move(*found))).first;
     }
     auto& head = at->second.second.head;
     head.hits += std::min(one.hits, UINT32_MAX - head.hits);
@@ -209,21 +232,18 @@ status answers_db::touch(std::span<const cache_touch> touches) {
 result<std::vector<erased_entry>> answers_db::erase(std::span<const std::uint64_t> ids) {
   change writes(*impl_->rows, totals());
   for (const auto id : ids) {
-    const auto partition = impl_->partition_of(id);
-    if (!partition)
+    const auto place = impl_->place_of(id);
+    if (!place)
       continue; // also when this row is damaged: without its partition nobody finds the entry
-    const auto found = impl_->find_meta(*partition, id);
+    const auto found = impl_->find_meta(place->partition, id);
     if (found)
       writes.drop(found->head);
     else
-      writes.drop_unreadable(*partition, id);
+      writes.drop_unreadable(place->partition, place->owner, id);
   }
   if (auto written = writes.commit(/*sync=*/true); !written)
     return written;
-  impl_->set_totals(writes.after());
-  if (writes.needs_recount())
-    if (const auto counted = recount())
-      impl_->set_totals(*counted);
+  settle(*this, *impl_, writes);
   return std::move(writes.erased());
 }
 
@@ -235,9 +255,9 @@ result<std::vector<erased_entry>> answers_db::expire(std::int64_t now_us, std::s
     key_reader parts(row.key());
     (void)parts.time();
     const auto id = parts.number64();
-    const auto partition = impl_->partition_of(id);
+    const auto place = impl_->place_of(id);
     const auto found =
-        partition ? impl_->find_meta(*partition, id) : result<cache_meta>(partition.why());
+        place ? impl_->find_meta(place->partition, id) : result<cache_meta>(place.why());
     if (found) {
       writes.drop(found->head);
     } else { // the row of an entry that is gone
@@ -249,65 +269,85 @@ result<std::vector<erased_entry>> answers_db::expire(std::int64_t now_us, std::s
     return ended;
   if (auto written = writes.commit(/*sync=*/false); !written)
     return written;
-  impl_->set_totals(writes.after());
+  settle(*this, *impl_, writes);
   return std::move(writes.erased());
 }
 
 namespace {
 
-/// Up to n_candidates entries in the order of `where` from a random point on, and on from its
-/// start.
+/// Up to n_candidates entries in an order that has nothing to do with their age, from a random
+/// point behind `prefix` on, and on from its start. At most n_looked_at rows are read: where nearly
+/// everything is pinned, little is found.
 template <class Look>
-std::vector<eviction_candidate> draw(cursor row, std::uint64_t from, const change& writes,
-                                     const Look& look) {
+std::vector<eviction_candidate> draw(cursor row, const std::string& prefix, std::uint64_t from,
+                                     const change& writes, const Look& look) {
   std::vector<eviction_candidate> out;
-  row.seek(key_writer().number(from).take());
+  std::size_t looked_at = 0;
+  row.seek(prefix + key_writer().number(from).take());
   for (int round = 0; round < 2 && out.size() < n_candidates; ++round) {
-    for (; row.valid() && out.size() < n_candidates; row.next()) {
+    for (; row.valid() && row.key().starts_with(prefix); row.next()) {
+      if (out.size() == n_candidates || ++looked_at > n_looked_at)
+        return out;
       key_reader parts(row.value());
       const auto id = parts.number64();
       const auto partition = parts.hash();
+      const auto owner = parts.hash();
       if (parts.done() && !writes.has_dropped(id))
-        look(partition, id, out);
+        look(partition, owner, id, out);
     }
-    row.seek({});
+    row.seek(prefix);
   }
   return out;
 }
 
 } // namespace
 
-result<std::vector<erased_entry>> answers_db::evict_to(std::uint64_t bytes, std::int64_t now_us) {
+result<std::vector<erased_entry>> answers_db::evict_to(std::uint64_t bytes, std::int64_t now_us,
+                                                       double share) {
+  const auto limit = static_cast<std::uint64_t>(share * static_cast<double>(bytes));
   std::vector<erased_entry> erased;
+  bool nothing_to_give = false;
   while (totals().bytes > bytes && totals().entries > 0) {
+    const auto owner = nothing_to_give ? std::nullopt : impl_->largest_owner_above(limit);
+    const auto prefix = owner ? key_writer().hash(*owner).take() : std::string{};
+    const auto column = owner ? answers::owner : answers::where;
+    // Down to the share and no further: then it is another's turn, or everybody's.
+    const auto spare = owner ? bytes_of(*owner) - limit : UINT64_MAX;
     change writes(*impl_->rows, totals());
+    std::uint64_t freed = 0;
     std::map<std::uint64_t, cache_entry_head> heads;
-    const auto look = [&](const hash128& partition, std::uint64_t id,
+    const auto look = [&](const hash128& partition, const hash128& whose, std::uint64_t id,
                           std::vector<eviction_candidate>& out) {
       const auto found = impl_->find_meta(partition, id);
       if (!found) {
-        writes.drop_unreadable(partition, id);
+        writes.drop_unreadable(partition, whose, id);
         return;
       }
       const auto& head = found->head;
+      if (head.expires_us == pinned_us)
+        return;
       heads[id] = head;
       out.push_back({id, head.expires_us, head.last_used_us, head.hits, head.cost_ms, head.bytes});
     };
-    while (writes.after().bytes > bytes && writes.erased().size() < victims_per_write) {
+    while (writes.after().bytes > bytes && freed < spare &&
+           writes.erased().size() < victims_per_write) {
       const auto candidates =
-          draw(impl_->rows->rows(answers::where), impl_->random(), writes, look);
+          draw(impl_->rows->rows(column), prefix, impl_->random(), writes, look);
       if (candidates.empty())
         break;
-      writes.drop(heads[candidates[pick_victim(candidates, now_us)].entry]);
+      const auto& victim = heads[candidates[pick_victim(candidates, now_us)].entry];
+      freed += victim.bytes;
+      writes.drop(victim);
     }
-    if (writes.erased().empty())
-      break;
+    if (writes.erased().empty()) {
+      if (!owner)
+        break;
+      nothing_to_give = true; // all of it is pinned
+      continue;
+    }
     if (auto written = writes.commit(/*sync=*/false); !written)
       return written;
-    impl_->set_totals(writes.after());
-    if (writes.needs_recount())
-      if (const auto counted = recount())
-        impl_->set_totals(*counted);
+    settle(*this, *impl_, writes);
     erased.insert(erased.end(), writes.erased().begin(), writes.erased().end());
   }
   return erased;

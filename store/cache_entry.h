@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/hash.h"
-#include "store/vector_index.h"
+#include "store/quantized_vector.h"
 
 #include <array>
 #include <cstdint>
@@ -24,12 +24,8 @@ struct cached_answer {
   bool operator==(const cached_answer&) const = default;
 };
 
-/// Counters that invalidation will raise; an entry is valid only while it has the current ones.
-struct cache_generations {
-  std::uint32_t all = 0, tenant = 0, space = 0, model = 0;
-
-  bool operator==(const cache_generations&) const = default;
-};
+/// Expiry of an entry that is pinned: it does not expire and is not evicted.
+inline constexpr std::int64_t pinned_us = std::int64_t{1} << 62;
 
 /// One answer in the cache. Times are wall microseconds.
 struct cache_entry {
@@ -45,7 +41,7 @@ struct cache_entry {
   std::int64_t created_us = 0;
   std::int64_t expires_us = 0;
   std::uint32_t cost_ms = 0; ///< computing it took this long
-  cache_generations generations;
+  hash128 owner;             ///< whose bytes these are: evict_to looks at shares
 
   std::optional<quantized_vector> vector; ///< absent: exact tier only
   hash128 embedder;                       ///< model hash of what computed the vector; zeros without
@@ -68,9 +64,19 @@ struct cache_entry_head {
   std::int64_t last_used_us = 0;
   std::uint32_t hits = 0;
   std::uint32_t cost_ms = 0;
-  cache_generations generations;
+  hash128 owner;
   std::uint64_t bytes = 0; ///< keys and values of all its rows, uncompressed
   std::optional<quantized_vector> vector;
+};
+
+/// What the user of the store has learned and wants back after a restart; its bytes mean nothing
+/// to the store.
+struct learned_row {
+  std::uint64_t entry = 0; ///< it goes with this entry; 0: it stays
+  std::string name;        ///< of a row that stays
+  std::string bytes;
+
+  bool operator==(const learned_row&) const = default;
 };
 
 /// Names an entry that is no more: what an in-memory index has to drop.

@@ -23,10 +23,7 @@ std::string encode_meta(std::string_view key, const cache_meta& meta) {
   writer.raw(head.key.bytes).raw(head.embedder.bytes);
   writer.time(head.created_us).time(head.expires_us).time(head.last_used_us);
   writer.number(head.bytes).number(head.hits).number(head.cost_ms);
-  writer.number(head.generations.all)
-      .number(head.generations.tenant)
-      .number(head.generations.space)
-      .number(head.generations.model);
+  writer.raw(head.owner.bytes);
   writer.number(static_cast<std::uint8_t>(meta.tags.size()));
   for (const auto& tag : meta.tags)
     writer.number(static_cast<std::uint8_t>(tag.size()))
@@ -49,10 +46,7 @@ result<cache_meta> decode_meta(std::string_view key, std::string_view stored) {
   head.bytes = reader.number<std::uint64_t>();
   head.hits = reader.number<std::uint32_t>();
   head.cost_ms = reader.number<std::uint32_t>();
-  head.generations.all = reader.number<std::uint32_t>();
-  head.generations.tenant = reader.number<std::uint32_t>();
-  head.generations.space = reader.number<std::uint32_t>();
-  head.generations.model = reader.number<std::uint32_t>();
+  reader.raw(head.owner.bytes);
   const auto n_tags = reader.number<std::uint8_t>();
   for (std::uint8_t i = 0; i < n_tags; ++i)
     meta.tags.emplace_back(reader.take(reader.number<std::uint8_t>()));

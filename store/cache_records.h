@@ -14,7 +14,7 @@ namespace bitnetd::store {
 // Values of the answers database, in envelopes (envelope.h); docs/store.md has the layouts. `key`
 // is the key that a value is stored under. Decoding answers corrupt or newer_schema.
 
-inline constexpr std::uint8_t cache_schema = 1;
+inline constexpr std::uint8_t cache_schema = 2;
 
 /// The fixed part of an entry and its tags: column family `meta`.
 struct cache_meta {

@@ -355,6 +355,19 @@ status database::flush() {
   return to_status(impl_->db->Flush(rocksdb::FlushOptions{}, impl_->columns));
 }
 
+status database::compact() {
+  if (auto flushed = flush(); !flushed)
+    return flushed;
+  rocksdb::CompactRangeOptions options;
+  options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
+  for (auto* column : impl_->columns) {
+    const auto s = impl_->db->CompactRange(options, column, nullptr, nullptr);
+    if (!s.ok())
+      return to_status(s);
+  }
+  return {};
+}
+
 status database::resume() {
   const auto s = impl_->db->Resume();
   if (s.IsBusy()) // RocksDB is at it: it looks for room every few seconds

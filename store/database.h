@@ -111,6 +111,8 @@ public:
 
   status write(write_batch& batch, bool sync);
   status sync();
+  /// Rewrites the tables of all families, so that what was deleted is gone from the disk.
+  status compact();
   status flush();
   status resume();
 

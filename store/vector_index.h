@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "store/status.h"
+#include "store/quantized_vector.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -10,25 +10,6 @@
 #include <vector>
 
 namespace bitnetd::store {
-
-inline constexpr std::size_t max_dimension = 8192;
-
-/// A vector as stored: value[i] ~ scale * values[i], scale = max|value| / 127.
-struct quantized_vector {
-  float scale = 0;
-  std::vector<std::int8_t> values;
-
-  bool operator==(const quantized_vector&) const = default;
-};
-
-/// Quantizes to int8 by absmax, rounding to nearest. invalid for an empty vector, one longer than
-/// max_dimension, one that holds NaN or infinity, and one that is zero.
-result<quantized_vector> quantize(std::span<const float> vector);
-
-struct neighbour {
-  std::uint64_t entry = 0;
-  float cosine = 0; ///< of the query and the stored (quantized) vector, -1 to 1
-};
 
 /// The vectors of one partition: a flat int8 matrix that is searched whole.
 ///
@@ -47,11 +28,21 @@ public:
 
   /// False if there was none.
   bool remove(std::uint64_t entry) noexcept;
+  /// Gives back the memory of rows that were removed.
+  void shrink();
   [[nodiscard]] bool contains(std::uint64_t entry) const noexcept;
+  /// The stored values of an entry; empty if there is none. Until the next add or remove.
+  [[nodiscard]] std::span<const std::int8_t> row_of(std::uint64_t entry) const noexcept;
 
   /// The `k` nearest rows, best first; equal cosines in order of entry. The query is kept at 14
   /// bits, so that its rounding does not count beside that of the rows. invalid: as add.
   result<std::vector<neighbour>> search(std::span<const float> query, std::size_t k) const;
+
+  /// The stored rows, in no order: entry and int8 values.
+  template <class Visit> void for_each(const Visit& visit) const {
+    for (std::size_t r = 0; r < entries_.size(); ++r)
+      visit(entries_[r], std::span(rows_).subspan(r * stride_, dimension_));
+  }
 
   [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
   [[nodiscard]] std::size_t dimension() const noexcept { return dimension_; }

@@ -123,16 +123,7 @@ private:
     profile->add_option("action", action_, "show, list or use")
         ->check(CLI::IsMember({"show", "list", "use"}));
     profile->add_option("name", name_, "of the profile to use");
-    auto* const cache = app_.add_subcommand("cache", "look into the cache of answers");
-    cache->require_subcommand(1);
-    command(
-        "stats", "what it serves, and what was measured of similar answers",
-        [this] { return run_cache_stats(with_); }, cache);
-    command(
-        "explain", "why a question hits or misses; nothing is computed",
-        [this] { return run_cache_explain(with_, question_); }, cache)
-        ->add_option("question", question_, "as a chat of one turn")
-        ->required();
+    add_cache_commands();
     command("drain", "take no new jobs", [this] {
       return run_drain(with_, drain_wait_);
     })->add_option("--wait", drain_wait_, "seconds to wait until nothing is open");
@@ -178,6 +169,42 @@ private:
         "ls", "principals and their keys", [this] { return run_keys_list(with_, keys_); }, keys);
   }
 
+  void add_cache_commands() {
+    auto* const cache = app_.add_subcommand("cache", "look into the cache of answers");
+    cache->require_subcommand(1);
+    command(
+        "stats", "what it serves, and what similarity would serve with which error",
+        [this] { return run_cache_stats(with_); }, cache);
+    auto* const explain = command(
+        "explain", "why a question hits or misses; nothing is computed",
+        [this] { return run_cache_explain(with_, cache_); }, cache);
+    explain->add_option("question", cache_.text, "as a chat of one turn")->required();
+    explain->add_option("--namespace", cache_.name_space, "of the request");
+    const auto with_entry = [this, cache](const char* name, const char* help, auto run) {
+      auto* const out = command(name, help, run, cache);
+      out->add_option("entry", cache_.entry, "id, as in a result's cache.entry")->required();
+      return out;
+    };
+    with_entry("get", "show an entry", [this] { return run_cache_get(with_, cache_); });
+    with_entry("del", "delete an entry", [this] { return run_cache_del(with_, cache_); });
+    with_entry("pin", "keep an entry until it is unpinned",
+               [this] { return run_cache_pin(with_, cache_, true); });
+    with_entry("unpin", "let an entry expire again, after the profile's ttl",
+               [this] { return run_cache_pin(with_, cache_, false); });
+    with_entry("report", "a similarity hit was wrong: remove its entry",
+               [this] { return run_cache_report(with_, cache_); })
+        ->add_option("--verdict", cache_.verdict, "wrong or right")
+        ->check(CLI::IsMember({"wrong", "right"}));
+    auto* const flush = command(
+        "flush", "invalidate answers, however many",
+        [this] { return run_cache_flush(with_, cache_); }, cache);
+    flush->add_option("--principal", cache_.principal, "whose");
+    flush->add_option("--namespace", cache_.name_space, "one namespace of --principal");
+    flush->add_option("--tag", cache_.tag, "one tag of --principal");
+    flush->add_option("--model", cache_.model, "of one model, by its name");
+    flush->add_flag("--all", cache_.everything, "everything");
+  }
+
   CLI::App app_{"bitnetctl: submits jobs to bitnetd, asks for them, and operates it.", "bitnetctl"};
   session with_;
   std::function<int()> run_;
@@ -187,8 +214,9 @@ private:
   list_options list_;
   top_options top_;
   keys_options keys_;
+  cache_options cache_;
   std::vector<std::string> jobs_;
-  std::string job_, file_, action_ = "show", question_, name_, type_, body_ = "{}";
+  std::string job_, file_, action_ = "show", name_, type_, body_ = "{}";
   std::uint64_t offset_ = 0;
   std::chrono::seconds wait_{0}, silence_{3600};
   std::optional<std::chrono::seconds> drain_wait_;

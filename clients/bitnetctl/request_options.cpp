@@ -20,7 +20,7 @@ void put(json& out, const char* name, const std::string& value) {
     out[name] = value;
 }
 
-// "no-store,max-age=60,namespace=x" as the object of the protocol.
+// "no-store,max-age=60,namespace=x,tag=y" as the object of the protocol.
 json cache_object(const std::string& text) {
   json out = json::object();
   std::istringstream parts(text);
@@ -32,6 +32,10 @@ json cache_object(const std::string& text) {
       continue;
     }
     const auto value = part.substr(equals + 1);
+    if (name == "tag") { // may be repeated
+      out["tags"].push_back(value);
+      continue;
+    }
     const auto number = json::parse(value, nullptr, false);
     out[name] = name != "namespace" && number.is_number() ? number : json(value);
   }
@@ -72,7 +76,8 @@ void request_options::add_to(CLI::App& command) {
   command.add_option("--key", key, "idempotency key: the same key is the same job");
   command.add_option("--cache", cache,
                      "directives: no-store, no-cache, only-if-cached, exact-only, allow-sampled, "
-                     "max-age=S, ttl=S, min-confidence=P, namespace=N; with commas");
+                     "explain, max-age=S, max-stale=S, ttl=S, min-confidence=P, namespace=N, "
+                     "tag=T (again for more); with commas");
   command.add_option("--meta", meta, "NAME=VALUE, given back; may be repeated")
       ->allow_extra_args(false);
   command.add_flag("--trace", trace, "show what each phase decided");

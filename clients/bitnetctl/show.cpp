@@ -43,6 +43,8 @@ std::string cache_text(const json& cache) {
     out += printed(" similarity %.3f%s", cache["similarity"].get<double>(), "");
   if (cache.contains("confidence"))
     out += printed(" confidence %.2f%s", cache["confidence"].get<double>(), "");
+  if (const auto veto = text_at(cache, "veto"); !veto.empty())
+    out += ", held back by " + veto;
   return out;
 }
 

@@ -47,6 +47,13 @@ struct cache_fixture : actor_fixture {
       caf::anon_send_exit(one, caf::exit_reason::user_shutdown);
     run.run();
   }
+  /// As after the end of the daemon: everything in memory is new.
+  void restart() {
+    stop();
+    answers = nullptr;
+    answers = std::make_shared<store::answers_db>(folder.path());
+    start();
+  }
   /// Jobs that come from now on run under `config` as it is now.
   void reconfigure() {
     const conf::config_ptr next = std::make_shared<const conf::config>(*config);
@@ -102,7 +109,14 @@ struct cache_fixture : actor_fixture {
          responder_in.all<failed_atom, job_id, failure, std::vector<trace_entry>>())
       if (which == id)
         return why.name;
-    return {};
+    return refused(id) ? "E_NOT_CACHED" : "";
+  }
+  /// The job as it was refused because nothing was kept and only-if-cached was asked.
+  [[nodiscard]] std::optional<job> refused(const job_id& id) const {
+    for (const auto& [atom, what] : responder_in.all<missed_atom, job>())
+      if (what.id == id)
+        return what;
+    return std::nullopt;
   }
   /// What the batcher was told of this job.
   [[nodiscard]] job computed(const job_id& id) const {

@@ -21,6 +21,7 @@ std::vector<float> at_cosine(double cosine) {
 
 struct similarity_fixture : cache_fixture {
   similarity_fixture() {
+    config->profile.cache.trust = conf::cache_trust::threshold;
     config->profile.cache.threshold = 0.9;
     config->profile.cache.min_confidence = 0.5;
     mode(conf::cache_mode::on);
@@ -184,6 +185,7 @@ TEST_CASE_METHOD(similarity_fixture, "an expired or evicted neighbour is passed 
   learn_at("Which profiles are there?", 0.0, "far away");
   pass(seconds{11});
   CHECK(computes(look_at("Tell me how to cancel a job", 0.99)));
+  pass(std::chrono::hours{1}); // kept that long for those who take stale answers
   const auto stats = nlohmann::json::parse(question<std::string>(aut, stats_atom_v));
   CHECK(stats["vectors"] == 1); // the expired one is gone from the index as well
 }
@@ -207,53 +209,89 @@ TEST_CASE_METHOD(similarity_fixture,
 
 namespace {
 
-/// Looks into what was measured.
-struct shadow_fixture : similarity_fixture {
-  shadow_fixture() { mode(conf::cache_mode::shadow); }
-  /// Asks in other words again and again.
-  void compare(int n, const std::string& answer) {
-    for (int i = 0; i < n; ++i)
-      settle(look_at("How do I cancel a job" + std::string(static_cast<std::size_t>(i) + 1, '!'),
-                     0.97),
-             answer);
+/// Decides by what was measured, as shipped.
+struct measured_fixture : similarity_fixture {
+  measured_fixture() {
+    config->profile.cache.trust = conf::cache_trust::measured;
+    config->profile.cache.max_wrong = 0.05;
+    mode(conf::cache_mode::on);
   }
-  nlohmann::json measured() {
-    return nlohmann::json::parse(question<std::string>(aut, stats_atom_v))["rules"][0];
+  /// Asks again and again in other words; the answer's number is another each time with `vary`.
+  void audit(int n, const std::string& answer, bool vary = false) {
+    for (int i = 0; i < n; ++i)
+      settle(
+          look_at("How do I cancel a job" + std::string(static_cast<std::size_t>(i % 40) + 1, '!'),
+                  0.97),
+          vary ? answer + " " + std::to_string(i) : answer);
   }
 };
 
 } // namespace
 
-TEST_CASE_METHOD(shadow_fixture, "shadow measures how often what it would serve is right",
+TEST_CASE_METHOD(measured_fixture, "nothing similar is served before it was measured",
                  "[actors][cache]") {
   learn_at("How do I cancel a job?", 1.0, "Use bitnetctl cancel.");
-  compare(150, "Use bitnetctl cancel.");
-  const auto now = measured();
-  CHECK(now["principal"] == "alice");
-  CHECK(now["compared"] == 150);
-  CHECK(now["over_threshold_right"] == 150);
-  CHECK(now["over_threshold_wrong"] == 0);
-  CHECK(now["served"] == 0);
-  CHECK(now["rule_open"] == false); // 150 of 150 do not prove that at most 2 % are wrong
+  const auto id = look_at("How can I cancel a job?", 0.99);
+  REQUIRE(computes(id));
+  CHECK(*computed(id).cache.similarity == Approx(0.99).margin(0.01));
+  settle(id, "Use bitnetctl cancel.");
+  CHECK(metric("bitnetd_cache_audits_total{verdict=\"right\"}") == 1);
 }
 
-TEST_CASE_METHOD(shadow_fixture, "what is computed differently is counted as wrong",
+TEST_CASE_METHOD(measured_fixture, "once enough audits were right it serves, with its bound",
                  "[actors][cache]") {
+  maker.what.cache.no_cache = true; // every wording is computed anew
   learn_at("How do I cancel a job?", 1.0, "Use bitnetctl cancel.");
-  settle(look_at("How can I cancel a job?", 0.97), "Press the red button.");
-  const auto now = measured();
-  CHECK(now["over_threshold_right"] == 0);
-  CHECK(now["over_threshold_wrong"] == 1);
+  audit(250, "Use bitnetctl cancel.");
+  maker.what.cache.no_cache = false;
+  maker.what.cache.only_if_cached = true; // never audited: there is nothing to compute
+  const auto id = look_at("How can I cancel a job?", 0.97);
+  REQUIRE(hit(id));
+  CHECK(hit(id)->second == "Use bitnetctl cancel.");
+  CHECK(*hit(id)->first.cache.wrong_bound <= 0.05);
+  CHECK(*hit(id)->first.cache.confidence > 0.5);
+}
+
+TEST_CASE_METHOD(measured_fixture, "what was measured is not lost with a restart",
+                 "[actors][cache]") {
+  maker.what.cache.no_cache = true;
+  learn_at("How do I cancel a job?", 1.0, "Use bitnetctl cancel.");
+  audit(250, "Use bitnetctl cancel.");
+  pass(seconds{6}); // it is stored now and then
+  restart();
+  maker.what.cache.no_cache = false;
+  maker.what.cache.only_if_cached = true;
+  const auto id = look_at("How can I cancel a job?", 0.97);
+  REQUIRE(hit(id));
+  CHECK(hit(id)->second == "Use bitnetctl cancel.");
+  CHECK(*hit(id)->first.cache.wrong_bound <= 0.05);
+  // Another principal has learned nothing by that.
+  maker.what.principal = "bob";
+  CHECK_FALSE(hit(look_at("How can I cancel a job?", 0.97)));
+}
+
+TEST_CASE_METHOD(measured_fixture, "what audits find wrong is not served, however similar",
+                 "[actors][cache]") {
+  maker.what.cache.no_cache = true;
+  learn_at("How do I cancel a job?", 1.0, "Use bitnetctl cancel.");
+  audit(250, "Press the red button, then number", true);
+  maker.what.cache.no_cache = false;
+  CHECK(computes(look_at("How can I cancel a job?", 0.97)));
+  CHECK(metric("bitnetd_cache_audits_total{verdict=\"wrong\"}") > 0);
 }
 
 TEST_CASE_METHOD(similarity_fixture, "a near miss is held back by the guard that saw it",
                  "[actors][cache]") {
   learn_at("What happens after 5 minutes?", 1.0, "five");
+  maker.what.cache.explain = true;
   const auto id = look_at("What happens after 6 minutes?", 0.999);
   REQUIRE(computes(id));
-  CHECK_THAT(computed(id).trace.back().decision,
-             Catch::Contains("held back by its numbers: 6 against 5"));
-  CHECK(metric("bitnetd_cache_lookups_total{result=\"held_back\",tier=\"numbers\"}") == 1);
+  CHECK(computed(id).cache.veto == "numbers: 6 against 5");
+  CHECK(metric("bitnetd_cache_vetoes_total{guard=\"numbers\"}") == 1);
+  const auto explained = nlohmann::json::parse(computed(id).cache.explanation);
+  REQUIRE(explained.size() == 1);
+  CHECK(explained[0]["prompt"] == "What happens after 5 minutes?");
+  CHECK(explained[0]["veto"] == "numbers: 6 against 5");
 }
 
 TEST_CASE_METHOD(similarity_fixture, "a farther neighbour answers where a guard holds the nearest",
@@ -261,6 +299,31 @@ TEST_CASE_METHOD(similarity_fixture, "a farther neighbour answers where a guard 
   learn_at("What happens after 5 minutes?", 0.999, "five");
   learn_at("What happens after 6 minutes?", 0.96, "six");
   CHECK(answer_of(look_at("And what happens after 6 minutes?", 1.0)) == "six");
+}
+
+TEST_CASE_METHOD(similarity_fixture,
+                 "a hit that is reported as wrong is gone, for others' it is "
+                 "told alike as for none",
+                 "[actors][cache]") {
+  learn_at("How do I cancel a job?", 1.0, "wrong answer");
+  const auto id = look_at("How can I cancel a job?", 0.97);
+  REQUIRE(hit(id));
+  admin_request said;
+  said.reply_to.tag = "1";
+  said.principal = "bob";
+  said.cache.what = cache_order::action::report;
+  said.cache.entry = hit(id)->first.cache.entry;
+  tell(aut, admin_atom_v, said);
+  CHECK(answer_of(look_at("Please cancel a job", 0.97)) == "wrong answer");
+  said.reply_to.tag = "2";
+  said.principal = "alice";
+  tell(aut, admin_atom_v, said);
+  CHECK(computes(look_at("Tell me how to cancel a job", 0.97)));
+  CHECK_FALSE(answers->get(said.cache.entry));
+  const auto replies = outbox.all<reply>();
+  REQUIRE(replies.size() == 2);
+  CHECK(std::holds_alternative<reply_error>(std::get<0>(replies[0]).what));
+  CHECK(std::holds_alternative<reply_document>(std::get<0>(replies[1]).what));
 }
 
 TEST_CASE_METHOD(similarity_fixture, "without an embedding model words alone are compared",
@@ -273,21 +336,21 @@ TEST_CASE_METHOD(similarity_fixture, "without an embedding model words alone are
   CHECK(computes(look("How do I cancel the drain?")));
 }
 
-TEST_CASE_METHOD(similarity_fixture, "no entry is found from another partition, in 700,000 pairs",
+TEST_CASE_METHOD(similarity_fixture, "no entry is found from another partition, in a million pairs",
                  "[actors][cache]") {
   similarity_tier tier;
   const auto vector = *store::quantize(std::vector<float>(64, 1.0f)); // all alike: only keys differ
   const auto name = [](std::uint64_t i) { return hash_bytes("partition " + std::to_string(i)); };
-  for (std::uint64_t i = 1; i <= 1000; ++i)
+  for (std::uint64_t i = 1; i <= 1500; ++i)
     tier.add(name(i % 100), name(1000 + i % 7), i, vector);
   const std::vector<float> query(64, 1.0f);
   std::size_t found = 0;
   for (std::uint64_t p = 0; p < 100; ++p)
     for (std::uint64_t e = 0; e < 7; ++e)
-      for (const auto& one : tier.nearest(name(p), name(1000 + e), query, 1000)) {
+      for (const auto& one : tier.nearest(name(p), name(1000 + e), query, 1500)) {
         ++found;
         REQUIRE(one.entry % 100 == p);
         REQUIRE(one.entry % 7 == e);
       }
-  CHECK(found == 1000); // 100 partitions, 7 embedders: every entry from its own only
+  CHECK(found == 1500); // 100 partitions, 7 embedders: every entry from its own only
 }

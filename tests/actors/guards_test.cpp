@@ -94,6 +94,14 @@ TEST_CASE("format, kind of question, length, script and language must agree", "[
   CHECK(veto_of("wie ist das wetter und der wind", "quel est le temps et le vent") == "language");
 }
 
+TEST_CASE("what speaks of now is answered for itself alone", "[actors][guards]") {
+  CHECK(veto_of("What is the weather in Rome today?", "What's the weather in Rome today?") ==
+        "volatility");
+  CHECK(veto_of("What is the weather in Rome?", "What is the latest weather in Rome?") ==
+        "volatility");
+  CHECK(veto_of("What is the weather in Rome?", "Tell me the weather in Rome.") == "none");
+}
+
 TEST_CASE("an embedder without meaning may not exchange words", "[actors][guards]") {
   const std::string a = "Which vaccines should puppies have?",
                     b = "What shots are due for puppies?";

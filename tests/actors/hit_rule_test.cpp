@@ -27,7 +27,7 @@ std::pair<std::size_t, std::size_t> play(hit_rule& rule, dice& d, std::size_t n,
     const std::uint64_t entry = d.random() % 200;
     const auto decision = rule.decide(entry, x);
     const bool is_right = d.unit() < right(cosine);
-    if (decision.serves && d.unit() >= rule.audit_share()) {
+    if (decision.serves && d.unit() >= rule.audit_share(entry)) {
       ++hits;
       wrong += !is_right;
     } else {
@@ -98,11 +98,21 @@ TEST_CASE("what is known of one entry moves its own score most", "[actors][cache
     rule.learn(1, x, before, false);
   CHECK(rule.look(1, x).confidence < 0.5 * before);
   CHECK(rule.look(2, x).confidence == Approx(other)); // the prior learns later, from many
-  CHECK_FALSE(rule.confirmed(1));
   rule.learn(1, x, before, true);
-  CHECK(rule.confirmed(1));
   rule.forget(1);
   CHECK(rule.look(1, x).confidence == Approx(before));
+}
+
+TEST_CASE("an entry that was never found right is computed beside more often", "[actors][cache]") {
+  hit_rule rule(0.05);
+  const auto x = hit_features_of(0.9, 0, 0);
+  const auto usual = [&] { return rule.audit_share(1); };
+  const auto on_probation = usual();
+  rule.learn(1, x, 0, false);
+  CHECK(usual() == on_probation);
+  rule.learn(1, x, 0, true);
+  CHECK(usual() < on_probation);
+  CHECK(rule.audit_share(2) == on_probation);
 }
 
 TEST_CASE("a replaced word lowers the score, more similarity raises it", "[actors][cache]") {

@@ -134,7 +134,7 @@ TEST_CASE("an embedding is made, of unit length, and stored", "[actors][pipeline
 TEST_CASE("a reworded question is served by similarity when the profile says on",
           "[actors][pipeline]") {
   pipeline_setup setup;
-  setup.profile = "cache: {mode: on, threshold: 0.5, min_confidence: 0}\n";
+  setup.profile = "cache: {mode: on, trust: threshold, threshold: 0.5, min_confidence: 0}\n";
   const pipeline_home home{setup};
   running_pipeline pipeline{home};
   const auto first = pipeline.ask(traced("What is the capital of France, please?"));

@@ -122,6 +122,41 @@ TEST_CASE_METHOD(responder_fixture, "a stored answer is delivered as it was and 
   CHECK(ends()[0].id == id);
 }
 
+TEST_CASE_METHOD(responder_fixture, "what is not cached says what the cache saw",
+                 "[actors][responder]") {
+  const auto id = begin(1, false);
+  auto what = maker.make("a", 1);
+  what.cache.veto = "numbers: 5 against 6";
+  what.cache.explanation = "[]";
+  tell(aut, missed_atom_v, what);
+  const auto said = told("r");
+  CHECK(said.ends == 1);
+  CHECK(said.error_name() == "E_NOT_CACHED");
+  REQUIRE(said.error()->cache);
+  CHECK(said.error()->cache->status == cache_status::not_cached);
+  CHECK(said.error()->cache->veto == "numbers: 5 against 6");
+  CHECK(said.error()->cache->explanation == "[]");
+  CHECK(said.released_jobs == 1);
+  REQUIRE(ends().size() == 1);
+  CHECK(ends()[0].id == id);
+  CHECK_FALSE(kept());
+}
+
+TEST_CASE_METHOD(responder_fixture,
+                 "an answer for which the cache has no room is not told as stored",
+                 "[actors][responder]") {
+  const bool no_room = GENERATE(false, true);
+  auto what = maker.make("a", 1);
+  what.cache.status = cache_status::miss;
+  what.cache.no_room = no_room;
+  tell(aut, open_atom_v, what);
+  tell(aut, started_atom_v, what, 0u);
+  piece(what.id, 0, {7, 8, 9}, "Hello you");
+  finish(what.id);
+  REQUIRE(told("r").result());
+  CHECK(told("r").result()->cache.stored == !no_room);
+}
+
 TEST_CASE_METHOD(responder_fixture, "a failed check is named, counted and never cached",
                  "[actors][responder]") {
   const auto id = begin();

@@ -100,7 +100,7 @@ TEST_CASE("the shipped values differ from the defaults only where they mean to",
       {"eco",
        {"batch.max_sequences", "batch.max_tokens", "chunk.prefill_tokens", "targets.step",
         "targets.first_token", "threads", "cache.ttl"}},
-      {"demo", {"cache.mode", "cache.threshold"}},
+      {"demo", {"cache.mode", "cache.threshold", "cache.trust"}},
   }));
   INFO(profile);
   const auto result = load_shipped(profile);

@@ -64,6 +64,18 @@ TEST_CASE("every request is read with its fields and defaults", "[daemon][reques
   CHECK(read<profile>("profile", {{"name", "eco"}}) == profile{"eco"});
   CHECK(read<profile>("profile", json::object()) == profile{""});
   CHECK(read<drain>("drain", {{"timeout_s", 0}}) == drain{0});
+  CHECK(read<cache_order>("cache", {{"op", "get"}, {"entry", "17"}}) ==
+        cache_order{"get", 17, true, "", "", "", ""});
+  for (const std::string op : {"del", "pin", "unpin"})
+    CHECK(read<cache_order>("cache", {{"op", op}, {"entry", "17"}}) ==
+          cache_order{op, 17, true, "", "", "", ""});
+  CHECK(read<cache_order>("cache", {{"op", "flush"}}) ==
+        cache_order{"flush", 0, true, "", "", "", ""});
+  CHECK(read<cache_order>("cache", {{"op", "flush"}, {"principal", "a"}, {"tag", "t"}}) ==
+        cache_order{"flush", 0, true, "a", "", "", "t"});
+  CHECK(read<cache_order>("cache.report",
+                          {{"entry", "18446744073709551615"}, {"verdict", "right"}}) ==
+        cache_order{"report", 18446744073709551615u, false, "", "", "", ""});
   for (const char* type : {"models", "stats", "metrics", "undrain"})
     CHECK(read<plain>(type, json::object()) == plain{});
 }
@@ -136,6 +148,16 @@ TEST_CASE("malformed requests are refused by their field", "[daemon][requests]")
       {"reload", {{"dry_run", 1}}, "dry_run"},
       {"profile", {{"name", ""}}, "name"},
       {"drain", {{"timeout_s", 86401}}, "timeout_s"},
+      {"cache", json::object(), "op"},
+      {"cache", {{"op", "get"}}, "entry"},
+      {"cache", {{"op", "get"}, {"entry", "-1"}}, "entry"},
+      {"cache", {{"op", "pin"}}, "entry"},
+      {"cache", {{"op", "del"}, {"entry", "18446744073709551616"}}, "entry"},
+      {"cache", {{"op", "flush"}, {"tag", "t"}}, "principal"},
+      {"cache", {{"op", "flush"}, {"principal", "a"}, {"model", "m"}}, "model"},
+      {"cache", {{"op", "flush"}, {"principal", "a"}, {"tag", "t"}, {"namespace", "n"}}, "tag"},
+      {"cache.report", {{"entry", "1"}}, "verdict"},
+      {"cache.report", {{"entry", "1"}, {"verdict", "bad"}}, "verdict"},
   };
   for (const auto& one : cases) {
     INFO(one.type << ' ' << one.body.dump().substr(0, 200));

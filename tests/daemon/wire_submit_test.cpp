@@ -64,7 +64,9 @@ TEST_CASE("every field of a submit is read", "[daemon][submit]") {
                "repetition_penalty": 1.1, "seed": 9007199254740991, "stop": ["\n", "END"],
                "logit_bias": {"10": -100, "2": 1.5}, "ignore_eos": true},
     "cache": {"no-store": true, "no-cache": true, "exact-only": true, "allow-sampled": true,
-              "max-age": 60, "ttl": 30, "min-confidence": 0.75, "namespace": "a.b-c_D"}})"));
+              "max-age": 60, "max-stale": 50, "stale-while-revalidate": 40, "ttl": 30,
+              "min-confidence": 0.75, "namespace": "a.b-c_D", "tags": ["b", "a"],
+              "explain": true}})"));
   submit expected;
   expected.items = {{prompt_kind::chat, "", {{"system", ""}, {"user", "Hi"}}, ""}};
   expected.model = "tiny";
@@ -81,7 +83,8 @@ TEST_CASE("every field of a submit is read", "[daemon][submit]") {
   expected.trace = true;
   expected.params = {
       9, 40, 0.5, 0.9, 0.1, 1.1, 9007199254740991u, {"\n", "END"}, {{2, 1.5}, {10, -100}}, true};
-  expected.cache = {true, true, false, true, true, "a.b-c_D", 60, 30, 0.75};
+  expected.cache = {true,       true, false, true, true, "a.b-c_D", true,
+                    {"b", "a"}, 60,   50,    40,   30,   0.75};
   expected.fingerprint = read.fingerprint;
   CHECK(read == expected);
   CHECK(read.fingerprint != hash128{});
@@ -110,7 +113,7 @@ TEST_CASE("an encoded submit is read back as it was", "[daemon][submit]") {
   full.ttl_result_s = 1;
   full.quality_retries = 0;
   full.cancel_on_disconnect = false;
-  full.cache = {true, false, true, true, true, "ns", 0, 1, 0.5};
+  full.cache = {true, false, true, true, true, "ns", true, {"t"}, 0, 1, 2, 3, 0.5};
   full.meta = {{"k", ""}};
   full.trace = true;
   CHECK(decode_submit(encode_submit(full), {}) == full);

@@ -62,6 +62,9 @@ ASKED = {
     "metrics": [{"body": {}}],
     "reload": [{"socket": "admin", "body": {"dry_run": True}}, {"body": {}}],
     "profile": [{"socket": "admin", "body": {}}, {"socket": "admin", "body": {"name": "nosuch"}}],
+    "cache": [{"socket": "admin", "body": {"op": "get", "entry": "1"}}, {"socket": "admin", "body": {"op": "flush"}},
+              {"socket": "admin", "body": {"op": "flush", "tag": "prices"}}],
+    "cache.report": [{"body": {"entry": "1", "verdict": "wrong"}}],
     "drain": [{"socket": "admin", "body": {}}],
     "undrain": [{"socket": "admin", "body": {}}],
 }

@@ -34,7 +34,7 @@ cache_entry some_entry(std::uint64_t id, const std::string& request,
   entry.created_us = new_year_us;
   entry.expires_us = new_year_us + hour_us;
   entry.cost_ms = 250;
-  entry.generations = {1, 2, 3, 4};
+  entry.owner = hash_bytes("somebody");
   entry.vector = quantized_vector{0.01f, {1, -2, 3, -4}};
   entry.embedder = hash_bytes("embedder");
   entry.tags = {"news"};
@@ -74,7 +74,7 @@ TEST_CASE("a stored answer is found by its request and by its id", "[store][answ
   CHECK(hit.id == entry.id);
   CHECK(hit.answer == entry.answer);
   CHECK(hit.expires_us == entry.expires_us);
-  CHECK(hit.generations == entry.generations);
+  CHECK(hit.owner == entry.owner);
 
   CHECK(db.get_exact(partition_b, entry.key, entry.canonical).why().code() == errc::not_found);
   CHECK(db.get_exact(partition_a, hash_bytes("x"), "x").why().code() == errc::not_found);
@@ -192,7 +192,7 @@ TEST_CASE("everything needed for the indexes comes back at the start", "[store][
     CHECK(head.vector == entry.vector);
     CHECK(head.expires_us == entry.expires_us);
     CHECK(head.cost_ms == entry.cost_ms);
-    CHECK(head.generations == entry.generations);
+    CHECK(head.owner == entry.owner);
     bytes += head.bytes;
   }
   CHECK(db.totals() == answer_totals{40, bytes});
@@ -377,7 +377,7 @@ TEST_CASE("a cache of a newer version is refused, not wiped", "[store][answers]"
   {
     database raw(folder.path(), answers::columns, options);
     write_batch batch;
-    batch.put(raw, answers::sys, answers::schema_key, "2");
+    batch.put(raw, answers::sys, answers::schema_key, std::to_string(cache_schema + 1));
     must(raw.write(batch, true));
   }
   try {
@@ -388,6 +388,25 @@ TEST_CASE("a cache of a newer version is refused, not wiped", "[store][answers]"
   }
   const database raw(folder.path(), answers::columns, options);
   CHECK(raw.rows(answers::meta).valid()); // it is all still there
+}
+
+TEST_CASE("a cache of an older version is made anew and says so", "[store][answers]") {
+  const scratch_folder folder;
+  {
+    answers_db db(folder.path());
+    (void)put_one(db, fresh_entry(db, "one"));
+  }
+  {
+    database raw(folder.path(), answers::columns, {std::make_shared<const resources>()});
+    write_batch batch;
+    batch.put(raw, answers::sys, answers::schema_key, "1");
+    must(raw.write(batch, true));
+  }
+  answers_db db(folder.path());
+  CHECK_THAT(db.wiped(), Catch::Contains("schema 1, which is older than"));
+  CHECK(db.totals() == answer_totals{});
+  (void)put_one(db, fresh_entry(db, "one"));
+  CHECK(db.totals().entries == 1);
 }
 
 TEST_CASE("a cache that is open elsewhere is refused, not wiped", "[store][answers]") {

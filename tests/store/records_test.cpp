@@ -52,7 +52,7 @@ cache_meta full_meta() {
   meta.head.bytes = 4;
   meta.head.hits = 5;
   meta.head.cost_ms = 6;
-  meta.head.generations = {7, 8, 9, 10};
+  meta.head.owner = hash_bytes("somebody");
   meta.tags = {"", "news", std::string(64, 'x')};
   return meta;
 }
@@ -151,7 +151,7 @@ TEST_CASE("the other records are read back as they were written", "[store][recor
   const auto meta = decode_meta("k", encode_meta("k", full_meta()));
   REQUIRE(meta);
   CHECK(meta->tags == full_meta().tags);
-  CHECK(meta->head.generations == full_meta().head.generations);
+  CHECK(meta->head.owner == full_meta().head.owner);
   CHECK(meta->head.key == full_meta().head.key);
   CHECK(meta->head.embedder == full_meta().head.embedder);
   CHECK(meta->head.expires_us == 2);

@@ -74,6 +74,25 @@ class EndToEnd(unittest.TestCase):
             c.chat("Do not keep this.", cache={"no-store": True})
             self.assertEqual(c.chat("Do not keep this.").cache["status"], "MISS")
 
+    def test_entries_are_shown_pinned_deleted_and_flushed(self):
+        with self.daemon.client() as c:
+            asked = {"cache": {"tags": ["prices"]}}
+            c.chat("Which tiers has the cache?", **asked)
+            entry = c.chat("Which tiers has the cache?").cache["entry"]
+            self.assertIn("Which tiers has the cache?", self.daemon.ctl("cache", "get", entry).stdout)
+            self.daemon.ctl("cache", "pin", entry)
+            self.assertNotIn("ttl_s", c.chat("Which tiers has the cache?").cache)
+            self.daemon.ctl("cache", "unpin", entry)
+            self.assertIn("ttl_s", c.chat("Which tiers has the cache?").cache)
+            self.assertIn("HIT", self.daemon.ctl("cache", "explain", "Which tiers has the cache?").stdout)
+            self.daemon.ctl("cache", "flush", "--principal", "local", "--tag", "prices")
+            self.assertEqual(c.chat("Which tiers has the cache?", **asked).cache["status"], "MISS")
+            entry = c.chat("Which tiers has the cache?").cache["entry"]
+            self.daemon.ctl("cache", "del", entry)
+            self.assertEqual(c.chat("Which tiers has the cache?").cache["status"], "MISS")
+            self.assertNotEqual(self.daemon.ctl("cache", "get", entry, check=False).returncode, 0)
+            self.assertNotEqual(self.daemon.ctl("cache", "flush", check=False).returncode, 0)  # of what?
+
     def test_duplicates_in_flight_share_one_computation(self):
         tokens = 'bitnetd_tokens_total{kind="output"}'
         before = self.daemon.metrics().get(tokens, 0)

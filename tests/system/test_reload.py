@@ -189,19 +189,21 @@ class Reload(unittest.TestCase):
     def test_the_caches_mode_threshold_and_ttl(self):
         asked, alike = "What is a ternary weight?", "Can you explain what ternary weights are?"
         keep_out = {"no-store": True}  # so that the second question never is an exact hit
-        self.edit("cache: {mode: on, threshold: 0.9, ttl: 300s}\n")
+        self.edit("cache: {trust: threshold, mode: on, threshold: 0.9, ttl: 300s}\n")
         answer = self.client.chat(asked).text
         self.assertEqual(self.client.chat(asked).cache["tier"], "exact")
         self.assertLessEqual(self.client.chat(asked).cache["ttl_s"], 300)
         similar = until(lambda: self.hit(alike, keep_out), "the similarity tier knows it")
         self.assertEqual((similar.cache["tier"], similar.text), ("similarity", answer))
-        self.edit("cache: {mode: on, threshold: 0.9999}\n")
+        self.edit("cache: {trust: threshold, mode: on, threshold: 0.9999}\n")
         self.assertNotEqual(self.client.chat(alike, cache=keep_out).cache["status"], "HIT")
-        self.edit("cache: {mode: on, threshold: 0.9}\n")
+        self.edit("cache: {trust: threshold, mode: on, threshold: 0.9}\n")
         self.assertEqual(self.client.chat(alike, cache=keep_out).cache["status"], "HIT")
-        self.edit("cache: {mode: on, threshold: 0.9, min_confidence: 1}\n")
+        self.edit("cache: {trust: threshold, mode: on, threshold: 0.9, min_confidence: 1}\n")
         self.assertNotEqual(self.client.chat(alike, cache=keep_out).cache["status"], "HIT")
-        self.edit("cache: {mode: shadow, threshold: 0.9}\n")
+        self.edit("cache: {trust: measured, mode: on, threshold: 0.9}\n")  # nothing was measured yet
+        self.assertNotEqual(self.client.chat(alike, cache=keep_out).cache["status"], "HIT")
+        self.edit("cache: {trust: threshold, mode: shadow, threshold: 0.9}\n")
         before = self.daemon.metrics()["bitnetd_cache_shadow_hits_total"]
         self.assertNotEqual(self.client.chat(alike, cache=keep_out).cache["status"], "HIT")
         self.assertEqual(self.daemon.metrics()["bitnetd_cache_shadow_hits_total"], before + 1)
@@ -216,6 +218,30 @@ class Reload(unittest.TestCase):
         self.client.complete(short, max_tokens=4)
         self.assertEqual(self.client.complete(short, max_tokens=4).cache["status"], "HIT")
         until(lambda: self.client.complete(short, max_tokens=4, cache={"no-store": True}).cache["status"] == "MISS", "it expired")
+
+    def test_a_reported_hit_is_not_given_again(self):
+        asked, alike = "How do I cancel a job?", "How can I cancel a job?"
+        keep_out = {"no-store": True}
+        self.edit("cache: {trust: threshold, mode: on, threshold: 0.8}\n")
+        self.client.chat(asked)
+        wrong = until(lambda: self.hit(alike, keep_out), "the similarity tier knows it")
+        self.daemon.ctl("cache", "report", wrong.cache["entry"])
+        self.assertNotEqual(self.client.chat(alike, cache=keep_out).cache["status"], "HIT")
+        self.assertNotEqual(self.daemon.ctl("cache", "report", wrong.cache["entry"], check=False).returncode, 0)
+
+    def test_an_expired_answer_is_served_and_renewed_behind_that(self):
+        self.edit("cache: {mode: exact, ttl: 1s, stale_while_revalidate: 30m}\n")
+        asked = prompt(8)
+        first = self.client.complete(asked, max_tokens=4)
+        stale = until(lambda: self.stale(asked), "it expired")
+        self.assertEqual(stale.text, first.text)
+        self.assertLessEqual(stale.cache["ttl_s"], 0)
+        until(lambda: self.client.complete(asked, max_tokens=4).cache["entry"] != stale.cache["entry"], "it was renewed")
+        until(lambda: self.stats("cache", "renewed_same") >= 1, "and came to the same")
+
+    def stale(self, asked):
+        result = self.client.complete(asked, max_tokens=4)
+        return result if result.cache["status"] == "STALE" else None
 
     def hit(self, question, directives):
         result = self.client.chat(question, cache=directives)

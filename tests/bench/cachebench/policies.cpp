@@ -149,7 +149,7 @@ public:
     features_ =
         actors::hit_features_of(near.front().similarity, near.front().replaced, near.front().added);
     last_ = rule_.decide(near.front().entry, features_);
-    if (last_.serves && unit(random_) >= rule_.audit_share())
+    if (last_.serves && unit(random_) >= rule_.audit_share(near.front().entry))
       return 0;
     return std::nullopt;
   }

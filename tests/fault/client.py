@@ -30,13 +30,14 @@ class Process:
         self.jobs_folder, self.patience = jobs, patience
         self.number = 0
         self.mine, self.retries = [], []
-        self.socket, self.epoch = None, None
+        self.socket, self.epoch, self.aside = None, None, []
         self.connect()
         self.alive()
 
     def connect(self):
         if self.socket is not None:
             self.socket.close()
+        self.aside = []  # what came while a pong was awaited
         self.socket = zmq.Context.instance().socket(zmq.DEALER)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.SNDTIMEO, 200)
@@ -61,10 +62,10 @@ class Process:
         end = None
         began = heard = time.monotonic()
         while end is None:
-            if self.socket.poll(200):
+            if self.aside or self.socket.poll(200):
                 heard = time.monotonic()
-                message = self.receive()
-                if message and message[0] == op:
+                message = self.aside.pop(0) if self.aside else self.receive()
+                if message[0] == op:
                     end = message[1:] if message[1] in last else None
                     if message[1] == "delta" and message[2]["seq"] % 8 == 7:
                         self.socket.send_multipart([b"BN1", b"credit", b"c", json.dumps(
@@ -94,9 +95,11 @@ class Process:
         end = time.monotonic() + 1
         while time.monotonic() < end:
             if self.socket.poll(100):
-                tag, _, body = self.receive()
-                if tag == "alive":  # another epoch: what was asked of the earlier daemon gets no answer
-                    known, self.epoch = self.epoch, body.get("epoch")
+                message = self.receive()
+                if message[0] != "alive":
+                    self.aside.append(message)
+                else:  # another epoch: what was asked of the earlier daemon gets no answer
+                    known, self.epoch = self.epoch, message[2].get("epoch")
                     return known in (None, self.epoch)
         return False
 

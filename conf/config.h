@@ -61,7 +61,7 @@ struct node_config {
 };
 
 struct hardware_config {
-  std::string isa = "auto";              ///< auto, scalar, avx2, avx_vnni, avx512_vnni
+  std::string isa = "auto";              ///< auto, scalar, avx2, avx_vnni, avx512_vnni, neon
   std::vector<node_config> nodes;        ///< empty: discovered with hwloc
   std::uint64_t model_bytes = 0;         ///< weights of all models on all workers; 0: no limit
   std::uint64_t kv_bytes = 256ull << 20; ///< KV memory per worker and model

@@ -364,7 +364,8 @@ void add_bench(CLI::App& app) {
   command->add_option("-o,--output", chosen->format, "md or json")
       ->check(CLI::IsMember({"md", "json"}))
       ->capture_default_str();
-  command->add_option("--isa", chosen->isa, "kernels: auto, scalar, avx2, avx_vnni, avx512_vnni")
+  command
+      ->add_option("--isa", chosen->isa, "kernels: auto, scalar, avx2, avx_vnni, avx512_vnni, neon")
       ->capture_default_str();
   chosen->add_numeric_to(*command);
   command->callback([chosen] { run(*chosen); });

@@ -36,7 +36,7 @@ void model_options::add_to(CLI::App& command) {
   command.add_option("-t,--threads", threads, "compute threads; 0: one per CPU")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
-  command.add_option("--isa", isa, "kernels: auto, scalar, avx2, avx_vnni, avx512_vnni")
+  command.add_option("--isa", isa, "kernels: auto, scalar, avx2, avx_vnni, avx512_vnni, neon")
       ->capture_default_str();
   add_i2s_option(command, i2s);
 }

@@ -9,6 +9,8 @@
 
 #if BITNETD_FLOAT_WIDTH > 4
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 namespace bitnetd::engine {
@@ -47,6 +49,8 @@ inline __attribute__((always_inline)) floats load_floats(const uint16_t* from) {
   return (floats)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)from));
 #elif BITNETD_FLOAT_WIDTH == 8
   return (floats)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)from));
+#elif defined(__aarch64__)
+  return (floats)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from)));
 #else
   // A half's exponent and mantissa, moved into a float's, are the value times 2^-112; the product
   // is exact, subnormal halves included. The largest exponent means infinity or NaN.

@@ -148,5 +148,6 @@ extern const kernel_functions scalar_functions;
 extern const kernel_functions avx2_functions;        ///< AVX2, FMA and F16C in the flags
 extern const kernel_functions avx_vnni_functions;    ///< AVX-VNNI: vpdpbusd in 256 bits
 extern const kernel_functions avx512_vnni_functions; ///< AVX-512 F, BW, DQ, VL, VNNI
+extern const kernel_functions neon_functions;        ///< 64-bit ARM with sdot
 
 } // namespace bitnetd::engine

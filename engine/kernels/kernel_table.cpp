@@ -4,6 +4,10 @@
 #ifdef BITNETD_HAVE_X86_KERNELS
 #include <cpuid.h>
 #endif
+#ifdef BITNETD_HAVE_ARM_KERNELS
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
 
 namespace bitnetd::engine {
 
@@ -28,6 +32,10 @@ bool has_avx512_vnni() noexcept {
 }
 #endif
 
+#ifdef BITNETD_HAVE_ARM_KERNELS
+bool has_sdot() noexcept { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }
+#endif
+
 } // namespace
 
 // A function-local table: the functions' own constants are initialised by then, whichever file the
@@ -39,6 +47,9 @@ std::span<const kernel_table> all_kernels() noexcept {
       {avx2_functions, "avx2", has_avx2},
       {avx_vnni_functions, "avx_vnni", has_avx_vnni},
       {avx512_vnni_functions, "avx512_vnni", has_avx512_vnni},
+#endif
+#ifdef BITNETD_HAVE_ARM_KERNELS
+      {neon_functions, "neon", has_sdot},
 #endif
   };
   return tables;

@@ -11,7 +11,7 @@ namespace bitnetd::engine {
 /// The kernels of one instruction set (kernel_functions.h says what each computes) and whether
 /// this CPU can run them.
 struct kernel_table : kernel_functions {
-  std::string_view name;        ///< as in hardware.isa: scalar, avx2, avx_vnni, avx512_vnni
+  std::string_view name;        ///< as in hardware.isa: scalar, avx2, avx_vnni, avx512_vnni, neon
   bool (*supported)() noexcept; ///< asks this CPU, not the compiler
 };
 

@@ -153,7 +153,7 @@ TEST_CASE_METHOD(conf_fixture, "each mistake in bitnetd.yaml has its place and i
        "bitnetd.yaml:3:3: limits.drain_timeout: expected a time from 1s to 60min (such as 250ms, "
        "30s, 24h, or a number of seconds), got nothing\n"},
       {model + "hardware: {isa: avx3}\n", "bitnetd.yaml:2:17: hardware.isa: expected one of auto, "
-                                          "scalar, avx2, avx_vnni, avx512_vnni, got "
+                                          "scalar, avx2, avx_vnni, avx512_vnni, neon, got "
                                           "\"avx3\"; did you mean avx2?\n"},
       {model + "log: {level: \"in\\tfo\"}\n",
        "bitnetd.yaml:2:14: log.level: expected one of trace, debug, info, warn, error, critical, "
@@ -362,7 +362,7 @@ TEST_CASE_METHOD(conf_fixture, "all problems of both files are reported at once,
         "bitnetd.yaml:5:14: log.level: expected one of trace, debug, info, warn, error, critical, "
         "off, got \"loud\"\n"
         "bitnetd.yaml:6:17: hardware.isa: expected one of auto, scalar, avx2, avx_vnni, "
-        "avx512_vnni, got "
+        "avx512_vnni, neon, got "
         "\"avx9\"; did you mean avx2?\n"
         "bitnetd.yaml:6:38: hardware.nodes[0].cpus: this machine has no CPU 9; it has 0-3\n"
         "profiles/balanced.yaml:1:10: threads: expected a whole number from 0 to 1024, got -1\n"

@@ -244,8 +244,8 @@ TEST_CASE("the table is printed with a row per key", "[conf][schema]") {
                       "`8MiB` | job | largest body of one message |") != std::string::npos);
   const auto json = schema_json();
   CHECK(json.find(R"({"path":"hardware.isa","file":"bitnetd.yaml","type":"word","unit":"",)"
-                  R"("bounds":"auto, scalar, avx2, avx_vnni, avx512_vnni",)"
-                  R"("choices":["auto","scalar","avx2","avx_vnni","avx512_vnni"],"required":false,)"
+                  R"("bounds":"auto, scalar, avx2, avx_vnni, avx512_vnni, neon",)"
+                  R"("choices":["auto","scalar","avx2","avx_vnni","avx512_vnni","neon"],"required":false,)"
                   R"("default":"auto","scope":"restart",)") != std::string::npos);
   CHECK(json.find(R"x("default":"\"\"")x") != std::string::npos); // chat_template
 }

@@ -88,7 +88,7 @@ private:
   [[nodiscard]] std::optional<std::pair<store::cache_entry, similar_answer>>
   find_similar(waiting_lookup& from, std::span<const store::neighbour> found);
   /// An answer was computed although a similar one was there: were they the same?
-  void compare(computing& how, const answer& found);
+  void compare(const computing& how, const answer& found);
   [[nodiscard]] std::optional<store::cache_entry> held(std::uint64_t entry) const;
   void tell(cache_actor::pointer self, const admin_request& who, std::string type,
             std::string body);

@@ -175,7 +175,7 @@ void cache_state::vector_came(cache_actor::pointer self, const embedded& vector)
   miss(self, std::move(from), vector.vector, "no exact entry; " + nearest);
 }
 
-void cache_state::compare(computing& how, const answer& found) {
+void cache_state::compare(const computing& how, const answer& found) {
   const auto rival = held(how.rival->entry);
   if (!rival)
     return;
@@ -188,9 +188,6 @@ void cache_state::compare(computing& how, const answer& found) {
   case answer_match::same:
     counters->cache_audit("right");
     judges.learn(*how.rival, true);
-    // It is found by its own words from now on; what is like it finds the entry that is known
-    // better, so that evidence gathers there.
-    how.vector.clear();
   }
 }
 

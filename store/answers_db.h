@@ -119,7 +119,7 @@ public:
   status invalidate(const std::string& tag);
   /// Whether one of these tags was invalidated after the entry got its id. From any thread.
   [[nodiscard]] bool is_invalidated(std::uint64_t id, std::span<const std::string> tags) const;
-  /// Deletes what is_invalidated, synced, and compacts the tables.
+  /// Deletes what is_invalidated, synced, and has the tables compacted behind that.
   result<std::vector<erased_entry>> purge();
 
   [[nodiscard]] answer_totals totals() const;

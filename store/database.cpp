@@ -7,6 +7,7 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
+#include <rocksdb/experimental.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
 #include <rocksdb/rate_limiter.h>
@@ -358,10 +359,9 @@ status database::flush() {
 status database::compact() {
   if (auto flushed = flush(); !flushed)
     return flushed;
-  rocksdb::CompactRangeOptions options;
-  options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
   for (auto* column : impl_->columns) {
-    const auto s = impl_->db->CompactRange(options, column, nullptr, nullptr);
+    const auto s =
+        rocksdb::experimental::SuggestCompactRange(impl_->db.get(), column, nullptr, nullptr);
     if (!s.ok())
       return to_status(s);
   }

@@ -111,7 +111,8 @@ public:
 
   status write(write_batch& batch, bool sync);
   status sync();
-  /// Rewrites the tables of all families, so that what was deleted is gone from the disk.
+  /// Writes out what is in memory and has the tables of all families rewritten behind that, so that
+  /// what was deleted leaves the disk; nobody waits for it.
   status compact();
   status flush();
   status resume();

@@ -159,7 +159,7 @@ public:
     const bool right = near.front().right;
     const bool judged = right ? unit(random_) >= false_wrong_ : unit(random_) < false_right_;
     rule_.learn(near.front().entry, features_, last_.confidence, judged);
-    return !judged; // a right neighbour gets an alias instead
+    return true; // more wordings, more that are near to one of them
   }
   [[nodiscard]] std::size_t labels() const override { return rule_.labels(); }
   [[nodiscard]] std::optional<double> confidence() const override { return last_.confidence; }

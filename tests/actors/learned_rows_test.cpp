@@ -13,7 +13,7 @@ learned_rule some_rule() {
   out.principal = "alice";
   out.embedder = hash_bytes("embedder");
   out.counts = {7, 6, 5, 4, 3, 2, 1};
-  for (int i = 0; i < 400; ++i) {
+  for (int i = 0; i < 600; ++i) { // enough for 2 %
     out.calibrator.decided(0.9);
     out.calibrator.audited(0.9, false);
   }

@@ -40,8 +40,9 @@ WRONG = {
     "The events socket publishes four topics: job, metrics, config and warning.": "protocol_words",
 }
 
-# Errors that came after the shipped models were trained; models/README.md names them.
-NEWER_THAN_THE_MODELS = ["E_AUTH"]
+# What came after the shipped models were trained; models/README.md names it.
+ERRORS_SINCE = ["E_AUTH"]
+CHOICES_SINCE = {"key-isa": ["choices: hardware.isa may also be neon"]}
 
 
 class Answers(unittest.TestCase):
@@ -53,7 +54,7 @@ class Answers(unittest.TestCase):
     def test_name_only_what_the_programs_and_the_tree_have(self):
         for topic in self.topics:
             with self.subTest(topic["id"]):
-                self.assertEqual(list(named_things.wrong_names(topic["answer"], self.tree)), [])
+                self.assertEqual(list(named_things.wrong_names(topic["answer"], self.tree)), CHOICES_SINCE.get(topic["id"], []))
 
     def test_with_a_wrong_name_are_found_by_the_check_meant_for_it(self):
         for answer, check in WRONG.items():
@@ -66,7 +67,7 @@ class Answers(unittest.TestCase):
         self.assertGreaterEqual(len(rows), 20)
         told = " ".join(t["answer"] for t in self.topics)
         missing = [r.split(" | ")[1] for r in rows if r.split(" | ")[1] + " means" not in told]
-        self.assertEqual(missing, NEWER_THAN_THE_MODELS)
+        self.assertEqual(missing, ERRORS_SINCE)
 
 
 class Data(unittest.TestCase):

@@ -6,6 +6,7 @@
 #include "engine/model_source.h"
 #include "engine/printable.h"
 #include "engine/quantizer.h"
+#include "engine/row_checksum.h"
 #include "engine/unaligned.h"
 #include "engine/weights_layout.h"
 
@@ -15,7 +16,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <cstring>
 #include <deque>
 #include <new>
 #include <unordered_map>
@@ -83,30 +83,24 @@ private:
       }
   }
 
-  /// No file says which layout its I2_S tensors have, and a wrong guess gives plausible noise. The
-  /// same model in any other form has the same checksum, but in a wrong layout another: it is a sum
-  /// over the rows, whose order differs between forms.
+  /// No file says which layout its I2_S tensors have, and a wrong guess gives plausible noise. Read
+  /// rightly, a model has the same checksum in each of them; read wrongly, another.
   void tell_checksum() const {
-    const auto layout = std::ranges::find_if(
-        file_.tensors(), [](const auto& tensor) { return info(tensor.type).has_tensor_scale(); });
+    const auto layout = std::ranges::find_if(file_.tensors(), has_layouts);
     if (layout != file_.tensors().end())
-      log::info("{}: {} read, checksum of all ternary rows {:016x}", file_.path().string(),
-                info(layout->type).name, row_checksum_.load());
+      log::info("{}: {} read, checksum of its rows {:016x}", file_.path().string(),
+                info(layout->type).name, row_checksums_.load());
+  }
+
+  static bool has_layouts(const gguf_tensor& tensor) {
+    return info(tensor.type).has_tensor_scale();
   }
 
   void add_to_checksum(std::span<const std::int8_t> codes, std::size_t cols) {
     std::uint64_t sum = 0;
-    for (std::size_t row = 0; row < codes.size(); row += cols) {
-      std::uint64_t hash = cols;
-      for (std::size_t at = 0; at < cols; at += sizeof(hash)) {
-        std::uint64_t some = 0;
-        std::memcpy(&some, codes.data() + row + at, std::min(sizeof(some), cols - at));
-        hash = (hash ^ some) * 0x9e3779b97f4a7c15u; // odd: no two values come to the same
-        hash ^= hash >> 32;
-      }
-      sum += hash;
-    }
-    row_checksum_ += sum;
+    for (std::size_t row = 0; row < codes.size(); row += cols)
+      sum += row_checksum(codes.subspan(row, cols));
+    row_checksums_ += sum;
   }
 
   void load_tensor(std::size_t index) {
@@ -123,7 +117,8 @@ private:
     if (per_node_.front()->find_place(tensor.name).norm != nullptr)
       put_norm(tensor, bytes);
     else if (auto rows = ternary_form(tensor, bytes)) {
-      add_to_checksum(rows->codes, tensor.cols());
+      if (has_layouts(tensor))
+        add_to_checksum(rows->codes, tensor.cols());
       put_ternary(tensor, *rows);
       own.codes = std::move(rows->codes);
     } else if (auto blocks = ternary_by_blocks(tensor, bytes))
@@ -331,7 +326,7 @@ private:
   };
   tbb::enumerable_thread_specific<scratch> scratch_;
   std::unordered_map<std::string, float> output_scales_;
-  std::atomic<std::uint64_t> row_checksum_ = 0; ///< of all ternary rows, whatever their order
+  std::atomic<std::uint64_t> row_checksums_ = 0; ///< of all I2_S rows, whatever their order
 };
 
 /// "1.5 MiB", rounded up.

@@ -478,7 +478,7 @@ class UnderLoad(unittest.TestCase):
             until(lambda: {m["name"] for m in c.models()} >= set(names.values()), "both are there")
             self.daemon.write_config(nodes=BOTH_CPUS)
             until(lambda: len(c.models()) == 2, "both are gone")
-        told = dict(re.findall(re.escape(CHAT) + r": (I2_S.*) read, checksum of all ternary rows ([0-9a-f]{16})", self.daemon.log_text()))
+        told = dict(re.findall(re.escape(CHAT) + r": (I2_S.*) read, checksum of its rows ([0-9a-f]{16})", self.daemon.log_text()))
         self.assertEqual(set(told), {"I2_S", "I2_S (lanes16)"})
         self.assertNotEqual(*told.values())
 

@@ -5,7 +5,9 @@
 #include "store/fine_query.h"
 #include "store/segment_file.h"
 
-// The only file that includes it: its headers define functions that are not inline.
+// The only file that includes it: its headers define functions that are not inline. Without its
+// prefetches, which read the neighbour behind the last one of a list; distances are ours anyway.
+#define NO_MANUAL_VECTORIZATION
 #include <hnswlib/hnswlib.h>
 
 #include <cstring>
@@ -17,7 +19,7 @@
 namespace bitnetd::store {
 namespace {
 
-constexpr std::size_t links = 16, candidates_building = 200, candidates_searching = 48;
+constexpr std::size_t links = 16, candidates_building = 200, candidates_searching = 96;
 
 /// What the graph holds of a row: its inverse norm, then its values, padded with zeros.
 struct element {

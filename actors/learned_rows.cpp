@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "actors/learned_rows.h"
 
+#include "actors/hit_rule.h"
 #include "store/byte_io.h"
 
 #include <cmath>
@@ -11,7 +12,6 @@ namespace {
 
 /// Raised when the features or the bins mean something else: then everything is measured anew.
 constexpr std::uint8_t version = 1;
-constexpr std::size_t most_observations = 64;
 
 template <class Counts, class Each> void for_each_count(Counts& counts, const Each& each) {
   each(counts.decided);
@@ -72,7 +72,7 @@ std::optional<learned_entry> entry_of(const store::learned_row& row) {
   out.principal = reader.text();
   reader.raw(out.embedder.bytes);
   const auto n = reader.number<std::uint8_t>();
-  if (n > most_observations)
+  if (n > hit_rule::max_observations)
     return std::nullopt;
   for (std::size_t i = 0; i < n; ++i) {
     hit_observation one;

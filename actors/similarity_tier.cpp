@@ -36,14 +36,18 @@ bool similarity_tier::save_in(const fs::path& directory) {
 }
 
 std::size_t similarity_tier::load(const store::answers_db& answers) {
-  (void)answers.for_each([this](const store::cache_entry_head& head) {
+  const auto read = answers.for_each([this](const store::cache_entry_head& head) {
     if (head.vector)
       add(head.partition, head.embedder, head.id, *head.vector);
     return true;
   });
+  if (!read)
+    log::warn("cache: not all vectors could be read ({}): what is left out is found by its exact "
+              "words only",
+              read.why().text());
   if (save_in(answers.index_directory())) {
     for (auto& [key, one] : indexes_)
-      (void)one.rows.load_saved();
+      (void)one.rows.load_saved(); // what is not taken up is built again
     remove_leftovers();
   }
   return where_.size();
@@ -55,10 +59,11 @@ void similarity_tier::remove_leftovers() const {
     names.insert(name_of(key.first, key.second));
   std::error_code failed;
   std::vector<fs::path> gone;
-  for (const auto& file : fs::directory_iterator(shop_->directory, failed)) {
-    const auto name = file.path().filename().string();
+  for (fs::directory_iterator file(shop_->directory, failed), end; !failed && file != end;
+       file.increment(failed)) {
+    const auto name = file->path().filename().string();
     if (!names.contains(name.substr(0, name.find('-'))))
-      gone.push_back(file.path());
+      gone.push_back(file->path());
   }
   for (const auto& file : gone)
     fs::remove(file, failed);

@@ -132,6 +132,19 @@ void print(const char* what, const char* unit, const std::vector<double>& ours,
               quantile(ratios, 0.25), quantile(ratios, 0.75));
 }
 
+/// The answer is computed once; from then on it is a hit, as soon as the cache has taken it up.
+void warm_up(peer& hits, const std::string& body) {
+  constexpr int most = 100;
+  json cache;
+  for (int i = 0; i < most; ++i) {
+    hits.send(body);
+    cache = json::parse(hits.receive()).at("cache");
+    if (cache.at("status") == "HIT")
+      return;
+  }
+  throw std::runtime_error("no hit in " + std::to_string(most) + " requests: " + cache.dump());
+}
+
 int run(const options& o) {
   const auto body = body_of(o.body_bytes);
   zmq::context_t context;
@@ -140,13 +153,7 @@ int run(const options& o) {
   int out = 0;
   try {
     peer hits(context, o.endpoint), echoes(context, o.echo);
-    hits.send(body); // computed, and kept
-    (void)hits.receive();
-    std::this_thread::sleep_for(std::chrono::milliseconds{300});
-    hits.send(body);
-    const auto first = json::parse(hits.receive());
-    if (first.at("cache").at("status") != "HIT")
-      throw std::runtime_error("the second request was no hit: " + first.at("cache").dump());
+    warm_up(hits, body);
     std::vector<double> rate, echo_rate, alone, echo_alone;
     for (std::size_t i = 0; i < o.pairs; ++i) {
       const auto ours = hits.measure(o, body), theirs = echoes.measure(o, body);

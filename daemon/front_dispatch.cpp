@@ -5,7 +5,6 @@
 #include <caf/send.hpp>
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -235,24 +234,6 @@ void front_loop::on_detach(const origin& from, const wire::detach& what) {
   peers_.detached({from.reply_to.socket, from.reply_to.peer}, query.jobs.front());
   caf::anon_send(actors_->ledger, actors::detach_atom_v, std::move(query));
 }
-
-namespace {
-
-actors::cache_order to_order(const wire::cache_order& from) {
-  using action = actors::cache_order::action;
-  constexpr std::array<std::string_view, 6> words{"get", "del", "flush", "pin", "unpin", "report"};
-  actors::cache_order out;
-  out.what = static_cast<action>(std::ranges::find(words, from.op) - words.begin());
-  out.entry = from.entry;
-  out.wrong = from.wrong;
-  out.principal = from.principal;
-  out.name_space = from.name_space;
-  out.model = from.model;
-  out.tag = from.tag;
-  return out;
-}
-
-} // namespace
 
 void front_loop::on_admin(const origin& from, std::string_view type, const wire::request& request) {
   actors::admin_request out;

@@ -2,6 +2,7 @@
 #include "daemon/requests.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <limits>
 #include <memory>
@@ -214,6 +215,20 @@ actors::token_query to_query(wire::tokenize&& what, const origin& from) {
 
 actors::token_query to_query(wire::detokenize&& what, const origin& from) {
   return {from.reply_to, from.principal, std::move(what.model), {}, std::move(what.tokens), true};
+}
+
+actors::cache_order to_order(const wire::cache_order& from) {
+  using action = actors::cache_order::action;
+  constexpr std::array<std::string_view, 6> words{"get", "del", "flush", "pin", "unpin", "report"};
+  actors::cache_order out;
+  out.what = static_cast<action>(std::ranges::find(words, from.op) - words.begin());
+  out.entry = from.entry;
+  out.wrong = from.wrong;
+  out.principal = from.principal;
+  out.name_space = from.name_space;
+  out.model = from.model;
+  out.tag = from.tag;
+  return out;
 }
 
 actors::request_ptr decode_stored_body(std::string_view principal, std::string_view body) {

@@ -42,6 +42,8 @@ to_request(wire::submit submit, const origin& from, std::string_view body);
 [[nodiscard]] actors::token_query to_query(wire::tokenize&& what, const origin& from);
 [[nodiscard]] actors::token_query to_query(wire::detokenize&& what, const origin& from);
 
+[[nodiscard]] actors::cache_order to_order(const wire::cache_order& from);
+
 /// The request that a journalled body stands for: the same parser as for a submit, with the
 /// format's own bounds instead of the configured ones, since it was accepted once. Nobody waits for
 /// its reply. Throws std::runtime_error when it cannot be read.

@@ -4,6 +4,7 @@
 #include "actors/errors.h"
 #include "actors/guard.h"
 #include "actors/names.h"
+#include "actors/replies.h"
 #include "actors/trace.h"
 #include "base/log.h"
 
@@ -100,10 +101,7 @@ std::variant<std::vector<job>, failure> analyzer_state::try_make_jobs(const requ
 
 void analyzer_state::refuse(analyzer_actor::pointer self, const request& what, failure why) {
   counters->refused(why.name);
-  reply out;
-  out.to = what.reply_to;
-  out.what = reply_error{std::move(why), std::nullopt, {}, {}, {}};
-  out.principal = what.principal;
+  auto out = error_for(what, std::move(why));
   if (what.counted) {
     out.release_jobs = static_cast<std::uint32_t>(what.items.size());
     out.release_bytes = what.body.size();
@@ -135,16 +133,12 @@ void analyzer_state::recover(analyzer_actor::pointer self, const request_ptr& wh
 }
 
 void analyzer_state::answer(analyzer_actor::pointer self, const token_query& what) {
-  reply out;
-  out.to = what.reply_to;
-  out.principal = what.principal;
+  auto said = tokens_of(what, models);
+  auto* why = std::get_if<failure>(&said);
+  auto out = why != nullptr ? error_for(what, std::move(*why))
+                            : document_for(what, "tokens", std::get<std::string>(std::move(said)));
   out.release_jobs = 1;
   out.release_bytes = what.bytes;
-  auto said = tokens_of(what, models);
-  if (auto* why = std::get_if<failure>(&said))
-    out.what = reply_error{std::move(*why), std::nullopt, {}, {}, {}};
-  else
-    out.what = reply_document{"tokens", std::get<std::string>(std::move(said))};
   self->send(others->outbox, std::move(out));
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "actors/cache_keeper.h"
 
+#include "actors/errors.h"
 #include "actors/guard.h"
+#include "actors/replies.h"
 #include "base/log.h"
 
 #include <nlohmann/json.hpp>
@@ -104,19 +106,12 @@ void cache_keeper_state::tidy(cache_keeper_actor::pointer self) {
 
 void cache_keeper_state::answer(cache_keeper_actor::pointer self, const admin_request& asked,
                                 const store::status& written, std::string body) {
-  reply out;
-  out.to = asked.reply_to;
-  out.principal = asked.principal;
-  out.what = reply_document{"ok", std::move(body)};
-  if (!written) {
-    failure why;
-    why.code = 123;
-    why.name = "E_DISK";
-    why.message = "it holds until the daemon ends, but could not be written: " + written.text();
-    why.retry_after_ms = 1000;
-    out.what = reply_error{std::move(why), {}, {}, {}, {}};
-  }
-  self->send(others->outbox, std::move(out));
+  if (written)
+    self->send(others->outbox, document_for(asked, "ok", std::move(body)));
+  else
+    self->send(others->outbox,
+               error_for(asked, disk("it holds until the daemon ends, but could not be written: " +
+                                     written.text())));
 }
 
 void cache_keeper_state::erase(cache_keeper_actor::pointer self, std::uint64_t entry,
@@ -132,9 +127,11 @@ void cache_keeper_state::erase(cache_keeper_actor::pointer self, std::uint64_t e
 void cache_keeper_state::pin(cache_keeper_actor::pointer self, std::uint64_t entry,
                              std::int64_t expires_us, const admin_request& asked) {
   write(self);
-  auto set = answers->set_expiry(entry, expires_us);
-  if (set.code() == store::errc::not_found) // it went meanwhile: there is nothing to keep
-    set = {};
+  const auto set = answers->set_expiry(entry, expires_us);
+  if (set.code() == store::errc::not_found) // it went meanwhile
+    return self->send(
+        others->outbox,
+        error_for(asked, bad_field("entry", "entry: there is no entry " + std::to_string(entry))));
   (void)check(set);
   answer(
       self, asked, set,

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "actors/cache.h"
+#include "actors/errors.h"
+#include "actors/replies.h"
 #include "base/log.h"
 
 #include <nlohmann/json.hpp>
@@ -15,20 +17,11 @@ using nlohmann::json;
 
 void cache_state::tell(cache_actor::pointer self, const admin_request& who, std::string type,
                        std::string body) {
-  reply out;
-  out.to = who.reply_to;
-  out.principal = who.principal;
-  out.what = reply_document{std::move(type), std::move(body)};
-  self->send(others->outbox, std::move(out));
+  self->send(others->outbox, document_for(who, std::move(type), std::move(body)));
 }
 
 void cache_state::refuse(cache_actor::pointer self, const admin_request& who, std::string why) {
-  reply out;
-  out.to = who.reply_to;
-  out.principal = who.principal;
-  out.what =
-      reply_error{{103, "E_FIELD", "entry: " + std::move(why), "entry", {}, {}}, {}, {}, {}, {}};
-  self->send(others->outbox, std::move(out));
+  self->send(others->outbox, error_for(who, bad_field("entry", "entry: " + std::move(why))));
 }
 
 void cache_state::report(cache_actor::pointer self, const admin_request& asked) {

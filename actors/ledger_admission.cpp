@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "actors/errors.h"
 #include "actors/ledger.h"
+#include "actors/replies.h"
 #include "base/fault.h"
 #include "base/log.h"
 
@@ -30,11 +31,8 @@ void ledger_state::schedule_commit(ledger_actor::pointer self) {
 
 void ledger_state::refuse(ledger_actor::pointer self, const job& first, failure why) {
   with.counters->refused(why.name);
-  reply out;
-  out.to = first.what->reply_to;
-  out.principal = first.what->principal;
+  auto out = error_for(*first.what, std::move(why));
   release_account(out, *first.what);
-  out.what = reply_error{std::move(why), std::nullopt, {}, {}, {}};
   self->send(others->outbox, std::move(out));
 }
 
@@ -125,22 +123,16 @@ void ledger_state::repeat(ledger_actor::pointer self, const job& again, const jo
 
 void ledger_state::answer(ledger_actor::pointer self, const waiter& who,
                           const std::string& document) {
-  reply out;
-  out.to = who.who.reply_to;
-  out.principal = who.who.principal;
+  auto out = document_for(who.who, "result", document);
   out.release_jobs = who.release_jobs;
   out.release_bytes = who.release_bytes;
-  out.what = reply_document{"result", document};
   self->send(others->outbox, std::move(out));
 }
 
 void ledger_state::answer(ledger_actor::pointer self, const waiter& who, failure why) {
-  reply out;
-  out.to = who.who.reply_to;
-  out.principal = who.who.principal;
+  auto out = error_for(who.who, std::move(why));
   out.release_jobs = who.release_jobs;
   out.release_bytes = who.release_bytes;
-  out.what = reply_error{std::move(why), std::nullopt, {}, {}, {}};
   self->send(others->outbox, std::move(out));
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "actors/errors.h"
 #include "actors/ledger.h"
+#include "actors/replies.h"
 #include "base/fault.h"
 
 #include <nlohmann/json.hpp>
@@ -29,19 +30,11 @@ bool wanted(const query& what, job_state state) {
 
 void ledger_state::tell(ledger_actor::pointer self, const query& who, std::string type,
                         std::string body) {
-  reply out;
-  out.to = who.reply_to;
-  out.principal = who.principal;
-  out.what = reply_document{std::move(type), std::move(body)};
-  self->send(others->outbox, std::move(out));
+  self->send(others->outbox, document_for(who, std::move(type), std::move(body)));
 }
 
 void ledger_state::tell_error(ledger_actor::pointer self, const query& who, failure why) {
-  reply out;
-  out.to = who.reply_to;
-  out.principal = who.principal;
-  out.what = reply_error{std::move(why), std::nullopt, {}, {}, {}};
-  self->send(others->outbox, std::move(out));
+  self->send(others->outbox, error_for(who, std::move(why)));
 }
 
 void ledger_state::tell_state(ledger_actor::pointer self, const query& who, const job_id& id,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "actors/errors.h"
 #include "actors/model_registry.h"
+#include "actors/replies.h"
 #include "actors/supervisor_state.h"
 #include "conf/schema.h"
 #include "engine/kernels/kernel_table.h"
@@ -32,20 +33,12 @@ std::vector<std::string> profiles_beside(const std::filesystem::path& file) {
 
 void supervisor_state::tell(supervisor_actor::pointer self, const admin_request& who,
                             std::string type, std::string body) {
-  reply out;
-  out.to = who.reply_to;
-  out.principal = who.principal;
-  out.what = reply_document{std::move(type), std::move(body)};
-  self->send(parts.options.outbox, std::move(out));
+  self->send(parts.options.outbox, document_for(who, std::move(type), std::move(body)));
 }
 
 void supervisor_state::tell_error(supervisor_actor::pointer self, const admin_request& who,
                                   failure why) {
-  reply out;
-  out.to = who.reply_to;
-  out.principal = who.principal;
-  out.what = reply_error{std::move(why), std::nullopt, {}, {}, {}};
-  self->send(parts.options.outbox, std::move(out));
+  self->send(parts.options.outbox, error_for(who, std::move(why)));
 }
 
 void supervisor_state::tell_report(supervisor_actor::pointer self, const admin_request& who,

@@ -9,6 +9,7 @@
 #include <rocksdb/env.h>
 #include <rocksdb/experimental.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/rate_limiter.h>
 #include <rocksdb/table.h>
@@ -71,6 +72,21 @@ public:
   }
 };
 
+/// Tells that the list of files has changed. Flushes and compactions tell before they remove what
+/// they replaced.
+class file_listener final : public rocksdb::EventListener {
+public:
+  explicit file_listener(std::function<void()> changed) : changed_(std::move(changed)) {}
+
+  void OnFlushCompleted(rocksdb::DB*, const rocksdb::FlushJobInfo&) override { changed_(); }
+  void OnCompactionCompleted(rocksdb::DB*, const rocksdb::CompactionJobInfo&) override {
+    changed_();
+  }
+
+private:
+  std::function<void()> changed_;
+};
+
 rocksdb::DBOptions database_settings(const database_options& options) {
   rocksdb::DBOptions out;
   const auto& shared = options.shared->get();
@@ -93,6 +109,8 @@ rocksdb::DBOptions database_settings(const database_options& options) {
   out.write_buffer_manager = shared.write_buffers;
   out.rate_limiter = shared.background;
   out.info_log = std::make_shared<log_bridge>();
+  if (options.on_files_changed)
+    out.listeners.push_back(std::make_shared<file_listener>(options.on_files_changed));
   return out;
 }
 

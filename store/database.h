@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -35,6 +36,9 @@ struct database_options {
   std::uint64_t max_log_bytes = 64ull << 20;
   /// Reads past damage instead of refusing: to save what is left of a copy, never to work on.
   bool salvage = false;
+  /// Called after tables were written or dropped, before the logs they replace are removed; on
+  /// threads of RocksDB, several at once, from within the constructor to the destructor's end.
+  std::function<void()> on_files_changed = {};
 };
 
 /// Rows to be written together.

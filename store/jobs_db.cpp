@@ -100,14 +100,22 @@ jobs_db::jobs_db(const std::filesystem::path& directory, const jobs_options& opt
   self.directory = directory;
   if (!self.options.shared)
     self.options.shared = std::make_shared<const resources>();
-  self.rows = open_rows(directory, {self.options.shared, options.max_log_bytes});
-  const auto sequence = self.rows->sequence(); // before anything is written
   self.seen = std::make_unique<witness>(directory / "witness", options.witness_sync);
+  const auto before = self.seen->last();
+  if (!manifest_holds(directory / "db", self.seen->manifest()))
+    throw open_error(errc::corrupt, directory.string() +
+                                        ": the database is damaged: its MANIFEST is not as it was "
+                                        "synced" +
+                                        std::string(how_to_mend));
+  self.rows = open_rows(directory, {self.options.shared, options.max_log_bytes, false,
+                                    [&self] { self.watch_files(); }});
+  const auto sequence = self.rows->sequence(); // before anything is written
   const bool migrated = check_schema(*self.rows, directory);
   self.totals = load_totals(*self.rows, directory);
   if (migrated)
     finish_migration(directory);
-  self.loss = find_loss(*self.rows, self.seen->last(), sequence, self.totals.accepted, directory);
+  self.loss = find_loss(*self.rows, before, sequence, self.totals.accepted, directory);
+  self.watch_files(); // opening began a new MANIFEST
   // Opening wrote everything it replayed into tables. Twice: both slots have their block now.
   for (int slot = 0; slot < 2; ++slot)
     if (auto told = self.seen->update_and_sync({self.rows->sequence(), self.totals.accepted});
@@ -139,6 +147,13 @@ void jobs_db::impl::watch() {
   // log's end harder to see, no more.
   if (auto told = seen->update({rows->sequence(), totals.accepted}); !told)
     log::warn("jobs: {}", told.text());
+}
+
+void jobs_db::impl::watch_files() {
+  const std::lock_guard lock(files_mutex);
+  const auto now = copy_manifest(directory / "db", directory, seen->manifest());
+  if (auto told = now ? seen->update_manifest(*now) : now.why(); !told)
+    log::warn("jobs: {}", told.text()); // as above: the files are synced
 }
 
 jobs_batch jobs_db::begin() { return jobs_batch(*this); }

@@ -24,7 +24,8 @@ namespace bitnetd::store {
 struct jobs_db::impl {
   jobs_options options;
   std::filesystem::path directory;
-  std::unique_ptr<witness> seen; // before rows: written once more after the rows are flushed
+  std::unique_ptr<witness> seen; // before rows: told of files until those are closed
+  std::mutex files_mutex;        // between reading the MANIFEST's mark and telling it
   std::unique_ptr<database> rows;
   std::optional<journal_loss> loss;
   mutable std::mutex totals_mutex; // the writer changes them, anybody reads
@@ -36,7 +37,8 @@ struct jobs_db::impl {
   result<std::vector<job_id>> live(std::string_view why) const;
   /// The number that the next item of this batch to end will have.
   result<std::uint32_t> next_completed(const job_id& parent) const;
-  void watch(); // tells the witness how far the journal is synced
+  void watch();       // tells the witness how far the journal is synced
+  void watch_files(); // tells the witness how far the MANIFEST goes; any thread
 };
 
 struct jobs_batch::pending {

@@ -268,20 +268,25 @@ private:
   std::map<job_id, std::uint32_t> n_items_;
 };
 
-std::unique_ptr<database> open_damaged(const fs::path& copy) {
+std::unique_ptr<database> open_damaged(const fs::path& copy, const fs::path& directory,
+                                       const manifest_mark& seen) {
   database_options options{std::make_shared<const resources>(), 64ull << 20, true};
   try {
-    return std::make_unique<database>(copy, jobs::columns, options);
+    if (restore_manifest(copy, directory, seen)) // else it would be taken up as it was earlier
+      return std::make_unique<database>(copy, jobs::columns, options);
   } catch (const open_error& error) {
     if (error.code() != errc::corrupt && error.code() != errc::io_error)
       throw;
   }
-  if (!database::repair(copy, jobs::columns))
+  if (auto repaired = database::repair(copy, jobs::columns); !repaired) {
+    log::error("jobs: the damaged journal cannot be repaired: {}", repaired.text());
     return nullptr;
+  }
   try {
     return std::make_unique<database>(copy, jobs::columns, options);
-  } catch (const open_error&) {
-    return nullptr; // nothing of it reads
+  } catch (const open_error& error) {
+    log::error("jobs: nothing of the damaged journal reads: {}", error.what());
+    return nullptr;
   }
 }
 
@@ -313,14 +318,11 @@ salvage_report salvage(const fs::path& directory, const std::string& why) {
     throw open_error(failed == std::errc::no_space_on_device ? errc::no_space : errc::io_error,
                      directory.string() + ": the journal is damaged (" + why +
                          ") and cannot be copied: " + failed.message());
-  std::uint64_t accepted_before = 0;
-  {
-    const witness seen(directory / "witness", std::chrono::milliseconds{0});
-    accepted_before = seen.last().accepted;
-  }
+  const witness seen(directory / "witness", std::chrono::milliseconds{0});
+  const auto accepted_before = seen.last().accepted;
   fs::create_directories(fresh);
   {
-    const auto from = open_damaged(work);
+    const auto from = open_damaged(work, directory, seen.manifest());
     database to(fresh / "db", jobs::columns, {std::make_shared<const resources>(), 64ull << 20});
     if (!from)
       report.jobs_unknown = accepted_before; // at most: some had been removed

@@ -16,13 +16,14 @@ namespace bitnetd::store {
 namespace {
 
 constexpr std::string_view magic = "BNWITNES";
-constexpr std::uint32_t version = 1;
+constexpr std::uint32_t version = 2; // 1: without a MANIFEST
 constexpr std::size_t slot_bytes = 64;
 constexpr std::size_t slot_distance = 4096; // a torn block takes one slot at most
 
 struct slot {
   std::uint64_t generation = 0;
   witnessed value;
+  manifest_mark manifest;
 };
 
 std::string encode(const slot& content) {
@@ -31,7 +32,10 @@ std::string encode(const slot& content) {
   writer.number(version)
       .number(content.generation)
       .number(content.value.sequence)
-      .number(content.value.accepted);
+      .number(content.value.accepted)
+      .number(content.manifest.number)
+      .number(content.manifest.bytes)
+      .number(content.manifest.crc);
   out.resize(slot_bytes - 4, '\0');
   writer.number(crc32c(out));
   return out;
@@ -42,12 +46,19 @@ std::optional<slot> decode(std::string_view bytes) {
   if (byte_reader(bytes.substr(body.size())).number<std::uint32_t>() != crc32c(body))
     return std::nullopt;
   byte_reader reader(body);
-  if (reader.take(magic.size()) != magic || reader.number<std::uint32_t>() != version)
+  if (reader.take(magic.size()) != magic)
+    return std::nullopt;
+  const auto written_as = reader.number<std::uint32_t>();
+  if (written_as == 0 || written_as > version)
     return std::nullopt;
   slot out;
   out.generation = reader.number<std::uint64_t>();
   out.value.sequence = reader.number<std::uint64_t>();
   out.value.accepted = reader.number<std::uint64_t>();
+  // Zeros in version 1.
+  out.manifest.number = reader.number<std::uint64_t>();
+  out.manifest.bytes = reader.number<std::uint64_t>();
+  out.manifest.crc = reader.number<std::uint32_t>();
   return out;
 }
 
@@ -57,27 +68,23 @@ status failed(const char* what) {
 }
 
 /// A new file is found after a loss of power only once its directory is on the disk.
-void sync_directory(const std::filesystem::path& directory) {
+status sync_directory(const std::filesystem::path& directory) {
   const int handle = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (handle < 0 || ::fsync(handle) != 0) {
-    const int reason = errno;
-    if (handle >= 0)
-      ::close(handle);
-    throw open_error(errc::io_error,
-                     directory.string() + ": cannot sync the directory: " + std::strerror(reason));
-  }
-  ::close(handle);
+  auto done = handle >= 0 && ::fsync(handle) == 0 ? status{} : failed("sync of the directory");
+  if (handle >= 0)
+    ::close(handle);
+  return done;
 }
 
 } // namespace
 
 witness::witness(const std::filesystem::path& file, std::chrono::milliseconds interval)
-    : interval_(interval) {
-  const bool is_new = !std::filesystem::exists(file);
-  file_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    : path_(file), interval_(interval) {
+  file_ = ::open(file.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  if (file_ < 0 && (errno == ENOENT || errno == ENOTDIR))
+    return;
   if (file_ < 0)
-    throw open_error(errno == ENOSPC ? errc::no_space : errc::io_error,
-                     file.string() + ": cannot open: " + std::strerror(errno));
+    throw open_error(errc::io_error, file.string() + ": cannot open: " + std::strerror(errno));
   for (std::size_t i = 0; i < 2; ++i) {
     std::array<char, slot_bytes> bytes{};
     const auto at = static_cast<off_t>(i * slot_distance);
@@ -87,10 +94,9 @@ witness::witness(const std::filesystem::path& file, std::chrono::milliseconds in
         found && found->generation >= generation_) {
       generation_ = found->generation;
       last_ = found->value;
+      manifest_ = found->manifest;
     }
   }
-  if (is_new)
-    sync_directory(file.parent_path());
 }
 
 witness::~witness() {
@@ -100,17 +106,49 @@ witness::~witness() {
   }
 }
 
-status witness::update(const witnessed& now) { return store(now, false); }
-status witness::update_and_sync(const witnessed& now) { return store(now, true); }
+witnessed witness::last() const {
+  const std::lock_guard lock(mutex_);
+  return last_;
+}
 
-status witness::store(const witnessed& now, bool sync_now) {
+manifest_mark witness::manifest() const {
+  const std::lock_guard lock(mutex_);
+  return manifest_;
+}
+
+status witness::update(const witnessed& now) {
+  const std::lock_guard lock(mutex_);
+  last_ = now;
+  return store(false);
+}
+
+status witness::update_and_sync(const witnessed& now) {
+  const std::lock_guard lock(mutex_);
+  last_ = now;
+  return store(true);
+}
+
+status witness::update_manifest(const manifest_mark& now) {
+  const std::lock_guard lock(mutex_);
+  manifest_ = now;
+  return store(false);
+}
+
+status witness::create() {
+  file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  return file_ < 0 ? failed("create") : sync_directory(path_.parent_path());
+}
+
+status witness::store(bool sync_now) {
+  if (file_ < 0)
+    if (auto created = create(); !created)
+      return created;
   const auto next = generation_ + 1;
-  const auto bytes = encode({next, now});
+  const auto bytes = encode({next, last_, manifest_});
   const auto at = static_cast<off_t>((next % 2) * slot_distance);
   if (::pwrite(file_, bytes.data(), bytes.size(), at) != static_cast<ssize_t>(bytes.size()))
     return failed("write");
   generation_ = next;
-  last_ = now;
   const auto time = std::chrono::steady_clock::now();
   if (sync_now || time - synced_at_ >= interval_) {
     if (::fdatasync(file_) != 0)

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include "store/byte_io.h"
+#include "store/crc32c.h"
 #include "store/jobs_db.h"
 #include "tests/store/child_process.h"
 #include "tests/store/store_support.h"
@@ -227,6 +229,27 @@ TEST_CASE("the witness is believed only where its checksum is right", "[store][j
     CHECK(count_readable(db) == n_jobs);
     CHECK(fs::file_size(witness) == 4096 + 64);
   }
+}
+
+TEST_CASE("a witness written before it knew the MANIFEST is believed", "[store][jobs][crash]") {
+  const scratch_folder folder;
+  {
+    jobs_db db(folder.path());
+    must(db.accept(std::array{some_job(1)}));
+  }
+  std::string slot = "BNWITNES";
+  byte_writer(slot)
+      .number(std::uint32_t{1})
+      .number(std::uint64_t{1'000'000})  // generation
+      .number(std::uint64_t{50'000'000}) // rows: far more than there are
+      .number(std::uint64_t{7});         // jobs
+  slot.resize(60, '\0');
+  byte_writer(slot).number(crc32c(slot));
+  std::ofstream(folder.path() / "witness", std::ios::binary) << slot;
+  const jobs_db db(folder.path());
+  REQUIRE(db.loss_at_open());
+  CHECK(db.loss_at_open()->accepted_before == 7);
+  CHECK(db.loss_at_open()->accepted_found == 1);
 }
 
 TEST_CASE("a database older than its witness is told", "[store][jobs][crash]") {

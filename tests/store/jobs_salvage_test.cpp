@@ -49,6 +49,15 @@ std::vector<fs::path> files_of(const fs::path& folder) {
   return out;
 }
 
+fs::path manifest_of(const fs::path& folder) {
+  const auto files = files_of(folder);
+  const auto found = std::ranges::find_if(files, [](const fs::path& file) {
+    return file.filename().string().starts_with("MANIFEST-");
+  });
+  REQUIRE(found != files.end());
+  return *found;
+}
+
 void damage(const fs::path& file, std::mt19937_64& random) {
   const auto size = fs::file_size(file);
   const auto at = random() % size;
@@ -183,6 +192,14 @@ TEST_CASE("child: fills a journal and dies", "[.child]") {
   die();
 }
 
+TEST_CASE("child: fills a journal whose logs are dropped and dies", "[.child]") {
+  jobs_options options;
+  options.max_log_bytes = 16 << 10;
+  jobs_db db(child_folder(), options);
+  fill(db, 1, n_jobs);
+  die();
+}
+
 TEST_CASE("a sound journal is opened as it is", "[store][jobs][salvage]") {
   const scratch_folder folder;
   const auto journal = folder.path() / "jobs";
@@ -234,6 +251,43 @@ TEST_CASE("a log is cut anywhere, and a byte of it is flipped anywhere", "[store
       write_to(log, std::ios::in, at, std::string(1, other));
     });
   }
+}
+
+TEST_CASE("a MANIFEST is cut anywhere, and a byte of it is flipped anywhere",
+          "[store][jobs][salvage]") {
+  const scratch_folder sound;
+  {
+    child_process child("child: fills a journal whose logs are dropped and dies", sound.path());
+    REQUIRE(child.wait() == 128 + SIGKILL);
+  }
+  CHECK(survives(sound.path(), [](const fs::path&) {}) == 0);
+  const auto size = fs::file_size(manifest_of(sound.path()));
+  std::uint32_t most_missing = 0;
+  const auto step = measure("BITNETD_DAMAGE_STEP", size / 6);
+  for (std::uintmax_t at = step / 2; at < size; at += step) {
+    INFO("at " << at << " of " << size);
+    const auto cut = survives(
+        sound.path(), [&](const fs::path& journal) { fs::resize_file(manifest_of(journal), at); });
+    const auto flipped = survives(sound.path(), [&](const fs::path& journal) {
+      const auto file = manifest_of(journal);
+      std::ifstream stream(file, std::ios::binary);
+      stream.seekg(static_cast<std::streamoff>(at));
+      const auto other = static_cast<char>(stream.get() ^ 0x10);
+      write_to(file, std::ios::in, at, std::string(1, other));
+    });
+    most_missing = std::max({most_missing, cut, flipped});
+  }
+  CHECK(most_missing == 0); // the tables themselves are whole
+  // Without the copy jobs may be lost, but not in silence; without CURRENT the copy is not needed.
+  survives(sound.path(), [&](const fs::path& journal) {
+    const auto file = manifest_of(journal);
+    fs::resize_file(file, size / 2);
+    REQUIRE(fs::remove(journal / file.filename()));
+  });
+  CHECK(survives(sound.path(), [&](const fs::path& journal) {
+          REQUIRE(fs::remove(journal / manifest_of(journal).filename()));
+          fs::remove(journal / "db" / "CURRENT");
+        }) == 0);
 }
 
 TEST_CASE("zeros or garbage behind the log, an empty CURRENT, a second MANIFEST lose no job",

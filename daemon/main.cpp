@@ -21,7 +21,6 @@
 
 #include <cstdio>
 #include <exception>
-#include <malloc.h>
 #include <memory>
 #include <optional>
 #include <unistd.h>
@@ -95,8 +94,6 @@ int serve(const command_line& options, const std::shared_ptr<conf::configuration
 } // namespace
 
 int main(int argc, char** argv) {
-  // One heap per thread keeps what a burst of requests took, many times over.
-  ::mallopt(M_ARENA_MAX, 2);
   const auto options = read_command_line(argc, argv);
   if (options.done)
     return *options.done;

@@ -73,7 +73,7 @@ tokenize(const served_model& model, const prompt& words, token_memo* memo) {
   if (words.kind == job_kind::chat && !description.dialogue)
     return no_model(
         "model " + model.name +
-        " has no chat template that we know; send a prompt, or set models[].chat_template to one "
+        " has no chat template that we know; send a prompt, or set models[].template to one "
         "of " +
         template_names());
   auto key = memo ? memo_key(model, words) : std::string{};

@@ -78,7 +78,7 @@ constexpr std::array main_keys{
     required(row("models[].path", file_path, model,
                  "a GGUF file or a Hugging Face folder; relative to the configuration file",
                  model_field<&model_config::path>)),
-    row("models[].chat_template", optional_name, model,
+    row("models[].template", optional_name, model,
         "name of a built-in chat template; \"\" takes the file's own",
         model_field<&model_config::chat_template>),
     row("models[].embedding", boolean, model,

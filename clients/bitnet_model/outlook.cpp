@@ -104,7 +104,7 @@ std::vector<std::string> limitations(const engine::model& description) {
     out.emplace_back("text: there is no tokenizer; only token ids can be given");
   if (description.dialogue == nullptr)
     out.push_back("chats: the model has no chat template that is known; name one of " +
-                  template_names() + " as models[].chat_template, or send prompts");
+                  template_names() + " as models[].template, or send prompts");
   if (description.shape.input_norms)
     out.emplace_back("generation: this is an embedding model; its head is the embedding, and what "
                      "it would write means nothing");

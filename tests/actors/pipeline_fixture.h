@@ -55,7 +55,7 @@ public:
   }
   [[nodiscard]] pipeline_setup& setup() { return setup_; }
   [[nodiscard]] const std::filesystem::path& path() const { return folder_.path(); }
-  std::string models = "  - {name: chat, path: chat.gguf, chat_template: bitnet-2b4t}\n"
+  std::string models = "  - {name: chat, path: chat.gguf, template: bitnet-2b4t}\n"
                        "  - {name: embed, path: embed.gguf, embedding: true}\n";
 
   /// Writes the files anew, as an operator's editor does.

@@ -57,12 +57,12 @@ TEST_CASE("models and sockets are compared by name, nodes as a whole", "[conf][d
   other.sockets.pop_back();
   other.hardware.nodes = {{{0, 1}, 0}, {{2}, {}}};
   CHECK(changes(example(), other) ==
-        "models.chat: {name: chat, path: /m/chat.gguf, chat_template: \"\", embedding: false, "
+        "models.chat: {name: chat, path: /m/chat.gguf, template: \"\", embedding: false, "
         "i2s_layout: common, activations: model} -> nothing (model)\n"
-        "models.embed: {name: embed, path: /m/embed.gguf, chat_template: \"\", embedding: true, "
+        "models.embed: {name: embed, path: /m/embed.gguf, template: \"\", embedding: true, "
         "i2s_layout: common, activations: model} -> {name: embed, path: /m/better.gguf, "
-        "chat_template: \"\", embedding: true, i2s_layout: common, activations: model} (model)\n"
-        "models.small: nothing -> {name: small, path: /m/small.gguf, chat_template: llama-3, "
+        "template: \"\", embedding: true, i2s_layout: common, activations: model} (model)\n"
+        "models.small: nothing -> {name: small, path: /m/small.gguf, template: llama-3, "
         "embedding: false, i2s_layout: lanes16, activations: none} (model)\n"
         "sockets.events: {name: events, endpoint: ipc:///run/events.sock, kind: xpub, principal: "
         "local, may: read, mode: 0660, curve: false, insecure: false} -> nothing (restart)\n"

@@ -35,7 +35,7 @@ TEST_CASE_METHOD(conf_fixture, "one model is enough, all else has defaults", "[c
 
 TEST_CASE_METHOD(conf_fixture, "bitnetd.yaml and the profile both have a say", "[conf][load]") {
   const auto result = load_text(R"(models:
-  - {name: chat, path: /m/chat.gguf, chat_template: llama-3}
+  - {name: chat, path: /m/chat.gguf, template: llama-3}
   - {name: embed, path: sub/../embed.gguf, embedding: true}
 sockets:
   - {name: front, endpoint: "ipc://sub/f.sock", may: read, mode: 0666, principal: team}
@@ -130,7 +130,7 @@ TEST_CASE_METHOD(conf_fixture, "each mistake in bitnetd.yaml has its place and i
       {"models: chat.gguf\n", "bitnetd.yaml:1:9: models: expected a list, got \"chat.gguf\"\n"},
       {"models: {name: chat}\n", "bitnetd.yaml:1:9: models: expected a list, got a mapping\n"},
       {"models: [chat.gguf]\n",
-       "bitnetd.yaml:1:10: models[0]: expected a mapping of name, path, chat_template, embedding, "
+       "bitnetd.yaml:1:10: models[0]: expected a mapping of name, path, template, embedding, "
        "i2s_layout, activations, got \"chat.gguf\"\n"},
       {"models: [{name: chat}]\n", "bitnetd.yaml:1:10: models[0]: the key path is missing; "
                                    "expected the path of a file\n"},

@@ -247,5 +247,5 @@ TEST_CASE("the table is printed with a row per key", "[conf][schema]") {
                   R"("bounds":"auto, scalar, avx2, avx_vnni, avx512_vnni, neon",)"
                   R"("choices":["auto","scalar","avx2","avx_vnni","avx512_vnni","neon"],"required":false,)"
                   R"("default":"auto","scope":"restart",)") != std::string::npos);
-  CHECK(json.find(R"x("default":"\"\"")x") != std::string::npos); // chat_template
+  CHECK(json.find(R"x("default":"\"\"")x") != std::string::npos); // template
 }

@@ -165,7 +165,9 @@ bool lost_its_head(const std::filesystem::path& directory) {
 [[noreturn]] void refuse(const std::filesystem::path& directory, const rocksdb::Status& s) {
   const auto where = directory.string() + ": ";
   const auto text = s.ToString();
-  if (s.IsIOError() && text.find("lock") != std::string::npos)
+  // Of its words about the file LOCK these two are about somebody else who holds it.
+  if (text.find("While lock file") != std::string::npos ||
+      text.find("lock hold by current process") != std::string::npos)
     throw open_error(errc::locked, where +
                                        "the database is open in another process; stop that "
                                        "one first (" +
@@ -178,6 +180,13 @@ bool lost_its_head(const std::filesystem::path& directory) {
                          text + ")");
   if (s.IsNoSpace())
     throw open_error(errc::no_space, where + "the disk is full; make room (" + text + ")");
+  if (text.find("Permission denied") != std::string::npos ||
+      text.find("Read-only file system") != std::string::npos)
+    throw open_error(code_of(s), where +
+                                     "the database cannot be written; it must belong to the "
+                                     "user of this process, on a disk that is mounted for "
+                                     "writing (" +
+                                     text + ")");
   throw open_error(code_of(s), where + "cannot open the database (" + text + ")");
 }
 

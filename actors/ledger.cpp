@@ -281,7 +281,8 @@ void ledger_state::tick(ledger_actor::pointer self) {
   const auto now = with.time->mono();
   watch_disk(self);
   if (!sick.empty() && !disk_failed)
-    (void)with.jobs->resume();
+    if (const auto resumed = with.jobs->resume(); resumed.code() == store::errc::io_error)
+      return failed_commit(self, resumed, true); // a new process opens it
   if (!facts->empty() || !sick.empty() || unsynced_tokens > 0)
     commit(self);
   wake();

@@ -20,6 +20,7 @@
 #include <array>
 #include <cstdarg>
 #include <cstdio>
+#include <fstream>
 #include <system_error>
 #include <vector>
 
@@ -160,6 +161,23 @@ bool lost_its_head(const std::filesystem::path& directory) {
       return true;
   }
   return false;
+}
+
+/// Whether some new files can be made there, as opening a database does.
+bool has_room(const std::filesystem::path& directory) {
+  constexpr int n_files = 16;
+  bool made = true;
+  int n = 0;
+  for (; made && n < n_files; ++n) {
+    std::ofstream file(directory / ("room-" + std::to_string(n)), std::ios::binary);
+    file << std::string(4096, '\0');
+    file.close();
+    made = file.good();
+  }
+  std::error_code failed;
+  while (n > 0)
+    std::filesystem::remove(directory / ("room-" + std::to_string(--n)), failed);
+  return made;
 }
 
 [[noreturn]] void refuse(const std::filesystem::path& directory, const rocksdb::Status& s) {
@@ -399,6 +417,12 @@ status database::resume() {
   const auto s = impl_->db->Resume();
   if (s.IsBusy()) // RocksDB is at it: it looks for room every few seconds
     return {errc::no_space, "the disk was full; recovery is under way"};
+  // A log that could not be begun (no inodes) is final for RocksDB, whatever room there is later.
+  if (s.IsNoSpace() && s.severity() >= rocksdb::Status::Severity::kFatalError &&
+      has_room(impl_->db->GetName()))
+    return {errc::io_error, "there is room again, but the database goes on only when it is opened "
+                            "anew (" +
+                                s.ToString() + ")"};
   return to_status(s);
 }
 

@@ -119,6 +119,8 @@ public:
   /// what was deleted leaves the disk; nobody waits for it.
   status compact();
   status flush();
+  /// Asks for writes again after the disk was full. no_space: not yet. io_error: there is room, and
+  /// only an open will do.
   status resume();
 
   /// Number of the latest row written. Rises with every row; a log that lost its end shows in it.

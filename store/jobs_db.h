@@ -286,7 +286,7 @@ public:
   status sync();
   /// After no_space or io_error: makes writes possible again if the cause is gone. no_space while
   /// that is not so, or recovery is under way: the store looks for room by itself every few
-  /// seconds, calling again (or just writing again) is enough.
+  /// seconds, calling again (or just writing again) is enough. io_error: only an open will do.
   status resume();
 
 private:

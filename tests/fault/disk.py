@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The driver's side of shim.c: a disk that loses power, fills up and fails, and a clock that jumps."""
 import ctypes
+import errno
 import mmap
 import os
 import random
+import shutil
+import subprocess
+import tempfile
 
 SLOTS, WHOLE = 4096, 8192
 
@@ -15,7 +19,8 @@ class Slot(ctypes.Structure):
 
 class Shared(ctypes.Structure):
     _fields_ = [("room", ctypes.c_int64), ("failing_sync", ctypes.c_int64), ("failing_read", ctypes.c_int64),
-                ("clock_offset_us", ctypes.c_int64), ("syncs", ctypes.c_int64), ("unused", ctypes.c_int64 * 3),
+                ("clock_offset_us", ctypes.c_int64), ("syncs", ctypes.c_int64), ("writes", ctypes.c_int64),
+                ("failing_write", ctypes.c_int64), ("failing_once", ctypes.c_int64),
                 ("slots", Slot * SLOTS)]
 
 
@@ -57,6 +62,10 @@ class Disk:
         self.forget()
         return lost
 
+    def fail_write(self, number, once=False):
+        """From now on the write of this number, counted from 1, fails with EIO, and unless `once` all after it; 0: none."""
+        self.state.writes, self.state.failing_once, self.state.failing_write = 0, once, number
+
     def forget(self):
         """What lies there now is on the disk."""
         for slot in self.state.slots:
@@ -68,6 +77,41 @@ class Disk:
         del self.state
         self._map.close()
         self._handle.close()
+
+
+class SmallDisk:
+    """A file system of its own below `folder` that has room for bytes and for so many files."""
+
+    def __init__(self, folder, inodes):
+        self.folder, self.filler = folder, os.path.join(folder, "filler")
+        self.inodes = inodes
+
+    @staticmethod
+    def permitted():
+        """Whether a file system can be mounted here: root may, in most containers nobody."""
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run(["mount", "-t", "tmpfs", "none", folder], capture_output=True, check=False)
+            return done.returncode == 0 and subprocess.run(["umount", folder], check=False).returncode == 0
+
+    def use_up(self):
+        os.mkdir(self.filler)
+        try:
+            for i in range(self.inodes):
+                with open(os.path.join(self.filler, str(i)), "w", encoding="ascii"):
+                    pass
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+
+    def free(self):
+        shutil.rmtree(self.filler)
+
+    def __enter__(self):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256m,nr_inodes=%d" % self.inodes, "none", self.folder], check=True)
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run(["umount", "--lazy", self.folder], check=True)  # what still runs there ends later
 
 
 def damage(root, seed):

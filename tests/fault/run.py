@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Runs faults against the daemon and prints what the checker found.
 
-    run.py kills|points|power|damage|full|eio|clock|poison|quota|memory|hang|stopped N [FIRST]
+    run.py kills|points|power|damage|full|eio|writes|inodes|clock|poison|quota|memory|hang|stopped N [FIRST]
     run.py bugs [NAME…] | all [SCALE]
 
 Each prints one JSON line; exit status 0 when nothing was found (of `bugs`: when every bug was). The seeds are fixed, from
@@ -15,7 +15,7 @@ import sys
 import time
 
 from checker import check_quota
-from disk import damage
+from disk import SmallDisk, damage
 from house import House  # it knows the way to the next two
 from harness import until
 from raw import Peer
@@ -25,6 +25,7 @@ from squeeze import hang, memory, stopped
 POINTS = ("front.submit", "ledger.admit", "store.before_write", "store.after_write", "ledger.committed",
           "ledger.accepted", "ledger.running", "ledger.output", "ledger.end", "ledger.told", "ledger.cancel",
           "front.reply", "front.configure", "cache.follow", "worker.step")
+FAILED, STORE_REFUSED = 1, 5  # exit status
 # A bug and the rule that is there for it.
 BUGS = {"ack_before_sync": "lost job", "lost_follower": "stuck", "double_publish": "two ends",
         "stale_offset": "broken stream", "wrong_principal": "wrong principal"}
@@ -186,6 +187,89 @@ def eio(n, first=0):
     return report.tell()
 
 
+def writes(n, first=0):
+    """Writing fails: for each number k from 1 on, from the k-th write of a start on, and then the k-th alone. The start is refused
+    or the daemon ends, and says why; afterwards everything accepted is there, after a loss of power every second time."""
+    report = Report("EIO from write")
+    for i in range(first, first + n):
+        with House("writes %d" % i, shim=True) as house:
+            house.start()
+            house.admit_clients(2)
+            live(house, 0.3)
+            house.dismiss_clients()
+            house.kill()
+            k = i // 2 + 1
+            house.disk.fail_write(k, once=i % 2 == 1)
+            started = house.start()
+            if started:
+                house.admit_clients(4)
+                live(house, 5)
+            reached, status, said = house.disk.state.writes >= k, house.process.poll(), house.log_text()
+            house.kill()
+            # The witness is told after the journal is synced: without it a later loss is harder to see, and nothing is lost.
+            lived = i % 2 == 1 and status is None and "witness: write: Input/output error" in said
+            if reached and not lived and (status != (FAILED if started else STORE_REFUSED) or "Input/output error" not in said):
+                report.problems.append("write %d: ended with %s: %s" % (k, status, said[-400:]))
+            house.disk.fail_write(0)
+            if k % 2:
+                house.disk.lose_power(house.draw)
+            if not house.start():
+                report.problems.append("does not start: " + house.log_text()[-300:])
+                continue
+            house.dismiss_clients()
+            report.add(house, house.verdict(), failures=int(reached), refused_to_start=int(not started),
+                       lived_on=int(lived))
+    return report.tell()
+
+
+def inodes(n, first=0):
+    """No new file can be made: what needs one is refused by name, and the daemon goes on answering. With room again it ends, as
+    its log cannot be continued, and the next one has every accepted job."""
+    report = Report("no inodes left")
+    if not SmallDisk.permitted():
+        report.counts["skipped: a small disk cannot be mounted here"] = n
+        return report.tell()
+    for i in range(first, first + n):
+        with House("inodes %d" % i) as house, SmallDisk(house.path("state"), inodes=64 + 8 * i) as small:
+            house.start()
+            house.admit_clients(4)
+            live(house, 0.5)
+            small.use_up()
+            batches, refused = fill_the_log(house)
+            report.problems += [] if refused.get("name") == "E_DISK" else ["nothing was refused: %s" % refused]
+            with Peer(house.socket("admin")) as admin:
+                report.problems += [] if admin.request("list", {})[0] == "list" else ["it does not answer"]
+            small.free()
+            live(house, 30)
+            report.problems += [] if house.process.poll() == FAILED else ["with room again: " + house.log_text()[-300:]]
+            house.kill()
+            small.use_up()
+            if house.start() or house.process.returncode != STORE_REFUSED or "the disk is full" not in house.log_text():
+                report.problems.append("a start without inodes: " + house.log_text()[-300:])
+            small.free()
+            house.start()
+            with Peer(house.socket("front")) as peer:
+                for job in batches:
+                    peer.request("cancel", {"job": job})
+            house.dismiss_clients()
+            report.add(house, house.verdict(), times=1)
+    return report.tell()
+
+
+def fill_the_log(house):
+    """Submits batches for later until the journal needs a new file: those it took, and its refusal."""
+    later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+    taken, text = [], "word " * 500
+    with Peer(house.socket("front")) as peer:
+        while len(taken) < 10:  # of 3 MB each, for a log of 8
+            items = [{"prompt": "%d %d %s" % (len(taken), i, text)} for i in range(1200)]
+            kind, _, body = peer.request("submit", {"items": items, "not_before": later})
+            if kind == "error":
+                return taken, body
+            taken.append(body["job"])
+    return taken, {}
+
+
 def clock(n, first=0):
     """The wall clock jumps by a day or ten years, there and back."""
     report = Report("clock jumps")
@@ -287,14 +371,15 @@ def everything(scale=1.0):
     def times(n):
         return max(1, round(n * scale))
     runs = [lambda: kills(times(500)), lambda: points(times(10)), lambda: power(times(300)), lambda: damaged(times(1000)),
-            lambda: full(times(20)), lambda: eio(times(50)), lambda: clock(times(50)), lambda: poison(times(20)),
-            lambda: quota(times(20)), lambda: memory(times(100)), lambda: hang(times(20)), lambda: stopped(times(20)), bugs]
+            lambda: full(times(20)), lambda: eio(times(50)), lambda: writes(times(200)), lambda: inodes(times(8)),
+            lambda: clock(times(50)), lambda: poison(times(20)), lambda: quota(times(20)), lambda: memory(times(100)),
+            lambda: hang(times(20)), lambda: stopped(times(20)), bugs]
     return all([run() for run in runs])
 
 
 if __name__ == "__main__":
     name, *rest = sys.argv[1:] or ["all"]
-    runs = {"kills": kills, "points": points, "power": power, "damage": damaged, "full": full, "eio": eio, "clock": clock,
+    runs = {"kills": kills, "points": points, "power": power, "damage": damaged, "full": full, "eio": eio, "writes": writes, "inodes": inodes, "clock": clock,
             "poison": poison, "quota": quota, "memory": memory, "hang": hang, "stopped": stopped}
     if name == "bugs":
         good = bugs(tuple(rest) or tuple(BUGS))

@@ -37,7 +37,9 @@ struct shared {
   int64_t failing_read;         // not 0: reads fail with EIO
   int64_t clock_offset_us;      // added to CLOCK_REALTIME
   int64_t syncs;                // how many there were
-  int64_t unused[3];
+  int64_t writes;               // likewise
+  int64_t failing_write;        // not 0: so many writes from now on the first one fails with EIO ...
+  int64_t failing_once;         // ... and, where this is 0, each one after it
   struct slot slots[n_slots];
 };
 
@@ -117,8 +119,24 @@ static void synced(int fd) {
   pthread_mutex_unlock(&lock);
 }
 
-// How many of these bytes there is room for; -1 with ENOSPC when for none.
-static ssize_t room_for(size_t wanted) {
+// Whether it is this write's turn to fail.
+static int fails_now(void) {
+  int64_t n = __atomic_load_n(&state->failing_write, __ATOMIC_SEQ_CST);
+  while (n > 1)
+    if (__atomic_compare_exchange_n(&state->failing_write, &n, n - 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+      return 0;
+  if (n == 1 && state->failing_once)
+    __atomic_store_n(&state->failing_write, 0, __ATOMIC_SEQ_CST);
+  return n == 1;
+}
+
+// How many of these bytes may be written; -1 with EIO or ENOSPC when none.
+static ssize_t let_through(size_t wanted) {
+  __atomic_add_fetch(&state->writes, 1, __ATOMIC_SEQ_CST);
+  if (fails_now()) {
+    errno = EIO;
+    return -1;
+  }
   const int64_t room = __atomic_load_n(&state->room, __ATOMIC_SEQ_CST);
   if (room < 0)
     return (ssize_t)wanted;
@@ -159,14 +177,14 @@ int close(int fd) {
 
 ssize_t write(int fd, const void* from, size_t n) {
   REAL(write);
-  const ssize_t fits = ours(fd) ? room_for(n) : (ssize_t)n;
+  const ssize_t fits = ours(fd) ? let_through(n) : (ssize_t)n;
   return fits < 0 ? -1 : real(fd, from, (size_t)fits);
 }
 
 #define PWRITE(name, offset)                                                                      \
   ssize_t name(int fd, const void* from, size_t n, offset at) {                                   \
     REAL(name);                                                                                   \
-    const ssize_t fits = ours(fd) ? room_for(n) : (ssize_t)n;                                     \
+    const ssize_t fits = ours(fd) ? let_through(n) : (ssize_t)n;                                     \
     return fits < 0 ? -1 : real(fd, from, (size_t)fits, at);                                      \
   }
 PWRITE(pwrite, off_t)

@@ -4,6 +4,7 @@
 import unittest
 
 import run
+from disk import SmallDisk
 
 
 class Quick(unittest.TestCase):
@@ -24,6 +25,14 @@ class Quick(unittest.TestCase):
 
     def test_sync_or_read_fails(self):
         self.assertTrue(run.eio(2))
+
+    def test_writing_fails(self):
+        self.assertTrue(run.writes(2))  # of a start; of serving:
+        self.assertTrue(run.writes(1, 180))
+
+    @unittest.skipUnless(SmallDisk.permitted(), "a small disk cannot be mounted here")
+    def test_no_inodes(self):
+        self.assertTrue(run.inodes(1))
 
     def test_poison(self):
         self.assertTrue(run.poison(1))

@@ -23,11 +23,11 @@ namespace {
 constexpr std::uint64_t no_namespace = 0, passed = 1;
 
 /// Mounts a small file system over `folder`, seen by this process only.
-bool mount_small(const std::filesystem::path& folder) {
+bool mount_small(const std::filesystem::path& folder, const char* limits = "size=48m") {
   if (::unshare(CLONE_NEWNS) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
     return false;
   (void)::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
-  return ::mount("small", folder.c_str(), "tmpfs", 0, "size=48m") == 0;
+  return ::mount("small", folder.c_str(), "tmpfs", 0, limits) == 0;
 }
 
 /// A file that takes all the room that is left.
@@ -98,6 +98,44 @@ TEST_CASE("child: fills the disk", "[.child]") {
 TEST_CASE("a full disk refuses jobs by name, reads go on, and writes again when there is room",
           "[store][jobs][no_space]") {
   run_child("child: fills the disk");
+}
+
+TEST_CASE("child: uses up the disk's inodes", "[.child]") {
+  const auto folder = child_folder();
+  if (!mount_small(folder, "size=96m,nr_inodes=96")) {
+    report(no_namespace);
+    return;
+  }
+  std::uint32_t taken = 0;
+  {
+    jobs_db db(folder);
+    const auto fillers = folder / "fillers";
+    std::filesystem::create_directory(fillers);
+    for (int n = 0; std::ofstream(fillers / std::to_string(n)); ++n)
+      ;
+    taken = accept_until_full(db); // a new log would be a new file
+    REQUIRE(taken > 0);
+    CHECK(must(db.request(job_number(1))).size() == 1 << 20); // reads go on
+    const auto still = db.resume();
+    INFO(still.text());
+    CHECK(still.code() == errc::no_space);
+    std::filesystem::remove_all(fillers);
+    const auto now = db.resume();
+    INFO(now.text());
+    CHECK(now.code() == errc::io_error); // no_space for ever would leave it as it is
+    CHECK_THAT(now.text(), Catch::Contains("opened anew"));
+  }
+  const jobs_db db(folder);
+  CHECK_FALSE(db.loss_at_open());
+  for (std::uint32_t n = 1; n <= taken; ++n)
+    CHECK(must(db.request(job_number(n))).size() == 1 << 20);
+  CHECK(db.totals() == must(db.recount()));
+  report(passed);
+}
+
+TEST_CASE("a disk without inodes refuses jobs by name, and loses none that it took",
+          "[store][jobs][no_space]") {
+  run_child("child: uses up the disk's inodes");
 }
 
 TEST_CASE("child: closes on a full disk", "[.child]") {

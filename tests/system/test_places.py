@@ -125,11 +125,11 @@ class Places(unittest.TestCase):
     def test_a_state_folder_that_is_read_only(self):
         with Daemon(start=False) as daemon:
             job = with_a_job(daemon)
-            with read_only(daemon.path("state")):
-                before = contents(daemon.path("state"))
-                self.refused(STORE_REFUSED, daemon.run_to_end(),
-                             [daemon.path("state", "jobs", "db"), "cannot be written", "mounted for writing"],
-                             daemon.path("state"), before)
+            for folder, says in ((daemon.path("state"), "state/jobs/witness: cannot open: "),
+                                 (daemon.path("state", "jobs", "db"), "state/jobs/db: the database cannot be written; it must belong to")):
+                with read_only(folder):
+                    before = contents(daemon.path("state"))
+                    self.refused(STORE_REFUSED, daemon.run_to_end(), [says], daemon.path("state"), before)
             daemon.start()
             with daemon.client() as c:
                 self.assertEqual(c.wait(job, timeout=60).state, "done")
@@ -163,13 +163,12 @@ class Places(unittest.TestCase):
                 subprocess.run(["chown", "-R", str(NOBODY), daemon.path(name)], check=True)
             state = daemon.path("state")
             # The folder with all that is in it, then only what is in it.
-            for mode, owner, says in ((0o700, 0, "cannot make the directory: Permission denied"),
-                                      (0o755, 0, "cannot be written"), (0o755, NOBODY, "cannot be written")):
+            for mode, owner in ((0o700, 0), (0o755, 0), (0o755, NOBODY)):
                 os.chmod(state, mode)
                 os.chown(state, owner, -1)
                 subprocess.run(["chmod", "755", daemon.path("state", "jobs"), daemon.path("state", "jobs", "db")], check=True)
                 before = contents(state)
-                self.refused(STORE_REFUSED, run_as(daemon, NOBODY), [daemon.path("state", "jobs", "db"), says], state, before)
+                self.refused(STORE_REFUSED, run_as(daemon, NOBODY), [daemon.path("state", "jobs"), "Permission denied"], state, before)
             for name in ("run", "cache", "state"):
                 subprocess.run(["chown", "-R", "0", daemon.path(name)], check=True)
             daemon.start()

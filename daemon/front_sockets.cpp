@@ -98,7 +98,9 @@ router_socket::router_socket(zmq::context_t& context, const conf::socket_config&
     socket_.set(zmq::sockopt::curve_server, true);
     socket_.set(zmq::sockopt::curve_secretkey, read_server_key(config.server_key));
   }
-  socket_.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(most_frame_bytes_));
+  // libzmq measures what comes, encrypted: command name, nonce, box and flags are 33 bytes more.
+  const std::uint64_t on_the_wire = most_frame_bytes_ + (settings.curve ? 33 : 0);
+  socket_.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(on_the_wire));
   if (conf::is_tcp(settings.endpoint)) {
     bind_port(socket_, settings.endpoint);
   } else {

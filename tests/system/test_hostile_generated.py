@@ -49,7 +49,7 @@ def request_with(section, field, value):
 class Generated(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.daemon = Daemon()
+        cls.daemon = Daemon(environment={"TZ": "XXX-10:30YYY-11,1/0,364/0"})  # summer time from January to December
 
     @classmethod
     def tearDownClass(cls):
@@ -80,15 +80,18 @@ class Generated(unittest.TestCase):
 
     def test_foreign_protocols_on_every_socket(self):
         hello = bytes.fromhex("16030100a5010000a10303") + bytes(32) + bytes.fromhex("00000020") + bytes(96)
+        held = []
         for name in ("front", "admin", "events"):
             for noise in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", hello, b"\x01\x00" + b"\xff" * 64, b"\xff" + bytes(8) + b"\x7f\x01\x05",
                           b"SSH-2.0-x\r\n", b"{\"jsonrpc\":\"2.0\"}\n", os.urandom(1 << 16)):
-                with connect(self.daemon.socket(name)) as s:
-                    try:
-                        s.sendall(noise)
-                    except OSError:
-                        pass
-                    self.assertTrue(ended_by_peer(s), (name, noise[:20]))
+                held.append((connect(self.daemon.socket(name)), (name, noise[:20])))
+                try:
+                    held[-1][0].sendall(noise)
+                except OSError:
+                    pass
+        for s, what in held:
+            with s:
+                self.assertTrue(ended_by_peer(s), what)
 
     def test_a_chosen_routing_id_locks_nobody_out(self):
         twins = [Peer(self.daemon.socket(), identity=b"victim") for _ in range(2)]
@@ -109,15 +112,33 @@ class Generated(unittest.TestCase):
             self.assertEqual((kind, body["name"]), ("error", "E_CTX"))
 
     def test_a_prompt_may_fill_the_context_and_no_more(self):
+        context = 2048
+
         def tokens(n):
             kind, _, body = self.peer.request("submit", {"prompt": "a " * n, "mode": "sync", "params": {"max_tokens": 1}})
             return body["usage"]["prompt"] if kind == "result" else body["name"]
-        used = tokens(100)
-        per_word = (tokens(200) - used) / 100
-        most = int((2048 - used) / per_word) + 100
-        seen = {type(tokens(n)) for n in (most - 20, most + 40)}
-        self.assertEqual(seen, {int, str})
-        self.assertEqual(tokens(most + 40), "E_CTX")
+        one_hundred = tokens(100)
+        n = 100 + (context - one_hundred) * 100 // (tokens(200) - one_hundred)
+        while tokens(n) == "E_CTX":
+            n -= 1
+        self.assertEqual([tokens(n), tokens(n + 1)], [context - 1, "E_CTX"])  # one is drawn
+
+    def test_values_at_the_ends_of_what_is_allowed_are_served(self):
+        for params in ({"top_k": 1_000_000}, {"top_k": 0, "top_p": 1e-9}, {"temperature": 0}, {"temperature": 1e-300}, {"temperature": 100},
+                       {"repetition_penalty": 0.01}, {"repetition_penalty": 100}, {"min_p": 0.999}, {"seed": (1 << 53) - 1},
+                       {"logit_bias": {"0": -100, "2047": 100}}, {"logit_bias": {str(i): -100 for i in range(1024)}},
+                       {"stop": ["\u00e9" * 128] * 16}):
+            kind, _, body = self.peer.request("submit", {"prompt": "x", "mode": "sync", "params": {"max_tokens": 2, **params}})
+            self.assertEqual((kind, body.get("finish") in ("stop", "length")), ("result", True), (params, body))
+        for params, field in (({"logit_bias": {"2048": 1}}, "params.logit_bias"), ({"n_keep": -1}, "params.n_keep"),
+                              ({"n_discard": -1}, "params.n_discard"), ({"grammar": "(" * 60_000}, "params.grammar"),
+                              ({"logit_bias": {str(i): 0 for i in range(2000)}}, "params.logit_bias"),
+                              ({"json_schema": {"$ref": "#"}}, "params.json_schema")):
+            kind, _, body = self.peer.request("submit", {"prompt": "x", "mode": "sync", "params": params})
+            self.assertEqual((kind, body["name"]), ("error", "E_FIELD"), body)
+            self.assertTrue(body["field"].startswith(field), body)
+        many = b'{"prompt":"x","params":{"logit_bias":{' + b",".join(b'"%d":0' % i for i in range(500_000)) + b"}}}"
+        self.assertEqual(self.peer.request("submit", many)[2]["name"], "E_JSON")
 
     def test_jobs_asked_in_every_odd_order(self):
         job = self.peer.request("submit", {"prompt": "odd", "params": {"max_tokens": 2}})[2]["job"]
@@ -136,10 +157,15 @@ class Generated(unittest.TestCase):
                                    ("deadline", "1970-01-02T00:00:00Z", "E_DEADLINE"), ("deadline", "1969-12-31T23:59:59Z", None),
                                    ("deadline", "2024-02-30T00:00:00Z", "E_FIELD"), ("deadline", "2023-02-29T00:00:00Z", "E_FIELD"),
                                    ("deadline", "2024-01-01T24:00:00Z", "E_FIELD"), ("deadline", "2024-01-01T00:00:00+99:00", "E_FIELD"),
+                                   ("deadline", "2016-12-31T23:59:60Z", None),  # a leap second
                                    ("not_before", "", "E_FIELD"), ("deadline", "2024-01-01", "E_FIELD")]:
             kind, _, error = self.peer.request("submit", {"prompt": "x", field: value})
             self.assertEqual(kind, "error", (field, value))
             self.assertIn(error["name"], (name,) if name else ("E_FIELD", "E_DEADLINE"), (field, value))
+        # This daemon's zone has summer time (see setUpClass): its clock does not.
+        for seconds, name in ((-30, "E_DEADLINE"), (1200, None)):
+            at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+            self.assertEqual(self.peer.request("submit", {"prompt": "zone", "deadline": at, "params": {"max_tokens": 1}})[2].get("name"), name)
         # Long ago is now.
         accepted = self.peer.request("submit", {"prompt": "past", "not_before": "2001-09-09T01:46:40Z", "params": {"max_tokens": 1}})[2]
         self.assertEqual(self.peer.request("result", {"job": accepted["job"], "wait_ms": 60000})[2]["state"], "done")
@@ -177,7 +203,7 @@ class Generated(unittest.TestCase):
         for socket in (listener, flood):
             socket.setsockopt(zmq.LINGER, 0)
             socket.connect(self.daemon.socket("events"))
-        for i in range(20_000):
+        for i in range(100_000):
             flood.subscribe(b"topic %d" % i)
         flood.subscribe(b"t" * 5000)  # a longer one overflows the stack of the client, whose libzmq keeps it as a tree
         listener.subscribe(b"metrics")

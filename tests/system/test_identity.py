@@ -8,7 +8,7 @@ import unittest
 
 from harness import CTL, Client, Daemon, until
 from keyed import Keyed, free_port
-from raw import Peer
+from raw import Peer, ended_by_peer
 
 
 SOCKETS = """\
@@ -133,6 +133,36 @@ class Identity(unittest.TestCase):
                 except ConnectionError:
                     pass
                 s.close()  # a timeout would have been raised: the daemon ended it
+            self.assertEqual(alice.ping()["state"], "ready")
+
+    def test_a_frame_above_the_limit_ends_its_connection_and_no_other(self):
+        address = "tcp://127.0.0.1:%d" % self.port
+        keys = self.keyed.secret("alice"), self.keyed.server()
+        with Peer(address, keys=keys) as large, self.as_("bob") as other:
+            most = large.request("hello", {})[2]["limits"]["frame"]
+            self.assertEqual(large.request("ping", b" " * most, timeout=20)[2]["name"], "E_TOO_BIG")
+            large.socket.send_multipart([b"BN1", b"ping", b"lost", b" " * (most + 1)])
+            self.assertFalse(large.socket.poll(1000))
+            self.assertEqual(other.ping()["state"], "ready")
+            kind, tag, _ = large.request("ping", {})  # libzmq has connected again; what was too large is gone
+            self.assertEqual((kind, tag), ("pong", b"r"))
+
+    def test_foreign_protocols_on_every_port(self):
+        tls = bytes.fromhex("16030100a5010000a10303") + bytes(32) + bytes.fromhex("00000020") + bytes(96)
+        held = []
+        for port in (self.port, self.open):
+            for noise in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", tls, b"\x01\x00" + b"\xff" * 64, b"\xff" + bytes(8) + b"\x7f\x01\x05",
+                          b"SSH-2.0-x\r\n", os.urandom(1 << 16)):
+                held.append((socket.create_connection(("127.0.0.1", port), timeout=20), (port, noise[:20])))
+                try:
+                    held[-1][0].sendall(noise)
+                except ConnectionError:
+                    pass
+        with self.as_("alice") as alice:
+            self.assertEqual(alice.ping()["state"], "ready")
+            for s, what in held:
+                with s:
+                    self.assertTrue(ended_by_peer(s), what)
             self.assertEqual(alice.ping()["state"], "ready")
 
     def test_endless_frames_do_not_pass_a_port_with_keys(self):

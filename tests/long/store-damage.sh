@@ -8,4 +8,5 @@ cd "$(dirname "$0")/../.."
 ensure_packages "${build_packages[@]}"
 configure release
 cmake --build build/release --target test_store
-BITNETD_DAMAGE_SEEDS=${SEEDS:-1000} BITNETD_DAMAGE_STEP=${STEP:-64} build/release/tests/store/test_store "[salvage]"
+BITNETD_DAMAGE_SEEDS=${SEEDS:-1000} BITNETD_DAMAGE_STEP=${STEP:-64} BITNETD_CUT_STEP=${CUT_STEP:-1} \
+  build/release/tests/store/test_store "[salvage],[cuts]"

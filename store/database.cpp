@@ -18,10 +18,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdarg>
 #include <cstdio>
-#include <fstream>
+#include <fcntl.h>
 #include <system_error>
+#include <unistd.h>
 #include <vector>
 
 namespace bitnetd::store {
@@ -30,12 +32,15 @@ namespace {
 rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
 std::string_view view(const rocksdb::Slice& text) { return {text.data(), text.size()}; }
 
+const std::string quota_text = std::system_category().message(EDQUOT);
+
 errc code_of(const rocksdb::Status& s) {
   if (s.ok())
     return errc::ok;
   if (s.IsNotFound())
     return errc::not_found;
-  if (s.IsNoSpace())
+  // RocksDB knows no quotas: to it, a write above one is a broken disk.
+  if (s.IsNoSpace() || (s.IsIOError() && s.ToString().find(quota_text) != std::string::npos))
     return errc::no_space;
   if (s.IsCorruption())
     return errc::corrupt;
@@ -166,13 +171,16 @@ bool lost_its_head(const std::filesystem::path& directory) {
 /// Whether some new files can be made there, as opening a database does.
 bool has_room(const std::filesystem::path& directory) {
   constexpr int n_files = 16;
+  const std::string block(4096, '\0');
   bool made = true;
   int n = 0;
   for (; made && n < n_files; ++n) {
-    std::ofstream file(directory / ("room-" + std::to_string(n)), std::ios::binary);
-    file << std::string(4096, '\0');
-    file.close();
-    made = file.good();
+    const auto name = directory / ("room-" + std::to_string(n));
+    const int file = ::open(name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    made = file >= 0 &&
+           ::write(file, block.data(), block.size()) == static_cast<ssize_t>(block.size());
+    if (file >= 0)
+      ::close(file);
   }
   std::error_code failed;
   while (n > 0)
@@ -196,7 +204,7 @@ bool has_room(const std::filesystem::path& directory) {
                          "the database is damaged; nothing was changed: copy the directory "
                          "aside before anything else (" +
                          text + ")");
-  if (s.IsNoSpace())
+  if (code_of(s) == errc::no_space)
     throw open_error(errc::no_space, where + "the disk is full; make room (" + text + ")");
   if (text.find("Permission denied") != std::string::npos ||
       text.find("Read-only file system") != std::string::npos)
@@ -417,8 +425,9 @@ status database::resume() {
   const auto s = impl_->db->Resume();
   if (s.IsBusy()) // RocksDB is at it: it looks for room every few seconds
     return {errc::no_space, "the disk was full; recovery is under way"};
-  // A log that could not be begun (no inodes) is final for RocksDB, whatever room there is later.
-  if (s.IsNoSpace() && s.severity() >= rocksdb::Status::Severity::kFatalError &&
+  // A log that could not be begun (no inodes), and a write above a quota, are final for RocksDB,
+  // whatever room there is later.
+  if (code_of(s) == errc::no_space && s.severity() >= rocksdb::Status::Severity::kFatalError &&
       has_room(impl_->db->GetName()))
     return {errc::io_error, "there is room again, but the database goes on only when it is opened "
                             "anew (" +

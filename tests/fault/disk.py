@@ -20,7 +20,7 @@ class Slot(ctypes.Structure):
 class Shared(ctypes.Structure):
     _fields_ = [("room", ctypes.c_int64), ("failing_sync", ctypes.c_int64), ("failing_read", ctypes.c_int64),
                 ("clock_offset_us", ctypes.c_int64), ("syncs", ctypes.c_int64), ("writes", ctypes.c_int64),
-                ("failing_write", ctypes.c_int64), ("failing_once", ctypes.c_int64),
+                ("failing_write", ctypes.c_int64), ("failing_once", ctypes.c_int64), ("failing_errno", ctypes.c_int64),
                 ("slots", Slot * SLOTS)]
 
 
@@ -62,9 +62,10 @@ class Disk:
         self.forget()
         return lost
 
-    def fail_write(self, number, once=False):
-        """From now on the write of this number, counted from 1, fails with EIO, and unless `once` all after it; 0: none."""
-        self.state.writes, self.state.failing_once, self.state.failing_write = 0, once, number
+    def fail_write(self, number, once=False, error=errno.EIO):
+        """From now on the write of this number, counted from 1, fails, and unless `once` all after it; 0: none."""
+        self.state.writes, self.state.failing_errno, self.state.failing_once = 0, error, once
+        self.state.failing_write = number
 
     def forget(self):
         """What lies there now is on the disk."""

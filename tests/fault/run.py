@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: MIT
 """Runs faults against the daemon and prints what the checker found.
 
-    run.py kills|points|power|damage|full|eio|writes|inodes|clock|poison|quota|memory|hang|stopped N [FIRST]
+    run.py kills|points|power|damage|full|eio|writes|inodes|disk_quota|clock|poison|quota|memory|hang|stopped N [FIRST]
     run.py bugs [NAME…] | all [SCALE]
 
 Each prints one JSON line; exit status 0 when nothing was found (of `bugs`: when every bug was). The seeds are fixed, from
 FIRST on, so that a long run can be done in parts: the same command does the same, as far as processes do.
 """
 import collections
+import errno
 import os
 import shutil
 import sys
@@ -256,14 +257,48 @@ def inodes(n, first=0):
     return report.tell()
 
 
+def disk_quota(n, first=0):
+    """Writing is above the disk's quota from some moment on: new jobs are refused by name; with room again the daemon ends, as
+    RocksDB takes it for a broken disk, and the next one has every accepted job."""
+    report = Report("disk quota exceeded")
+    for i in range(first, first + n):
+        with House("disk quota %d" % i, shim=True) as house:
+            house.start()
+            house.admit_clients(4)
+            live(house, house.draw.uniform(0.3, 1))
+            house.disk.fail_write(1, error=errno.EDQUOT)
+
+            def refused():
+                with Peer(house.socket("front")) as peer:
+                    try:
+                        return peer.request("submit", {"prompt": "room?"}, timeout=1)[2].get("name") == "E_DISK"
+                    except AssertionError:  # it is the one that cannot be written: no answer before that is known
+                        return False
+            until(refused, "a job is refused", 30)
+            live(house, 1)
+            report.problems += [] if house.process.poll() is None else ["it ended: " + house.log_text()[-300:]]
+            house.disk.fail_write(0)
+            live(house, 30)
+            report.problems += [] if house.process.poll() == FAILED else ["with room again: " + house.log_text()[-300:]]
+            house.kill()
+            house.disk.lose_power(house.draw)
+            house.start()
+            house.dismiss_clients()
+            report.add(house, house.verdict(deadlines=False), times=1)
+    return report.tell()
+
+
+def later():
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+
+
 def fill_the_log(house):
     """Submits batches for later until the journal needs a new file: those it took, and its refusal."""
-    later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
     taken, text = [], "word " * 500
     with Peer(house.socket("front")) as peer:
         while len(taken) < 10:  # of 3 MB each, for a log of 8
             items = [{"prompt": "%d %d %s" % (len(taken), i, text)} for i in range(1200)]
-            kind, _, body = peer.request("submit", {"items": items, "not_before": later})
+            kind, _, body = peer.request("submit", {"items": items, "not_before": later()})
             if kind == "error":
                 return taken, body
             taken.append(body["job"])
@@ -372,14 +407,14 @@ def everything(scale=1.0):
         return max(1, round(n * scale))
     runs = [lambda: kills(times(500)), lambda: points(times(10)), lambda: power(times(300)), lambda: damaged(times(1000)),
             lambda: full(times(20)), lambda: eio(times(50)), lambda: writes(times(200)), lambda: inodes(times(8)),
-            lambda: clock(times(50)), lambda: poison(times(20)), lambda: quota(times(20)), lambda: memory(times(100)),
-            lambda: hang(times(20)), lambda: stopped(times(20)), bugs]
+            lambda: disk_quota(times(20)), lambda: clock(times(50)), lambda: poison(times(20)), lambda: quota(times(20)),
+            lambda: memory(times(100)), lambda: hang(times(20)), lambda: stopped(times(20)), bugs]
     return all([run() for run in runs])
 
 
 if __name__ == "__main__":
     name, *rest = sys.argv[1:] or ["all"]
-    runs = {"kills": kills, "points": points, "power": power, "damage": damaged, "full": full, "eio": eio, "writes": writes, "inodes": inodes, "clock": clock,
+    runs = {"kills": kills, "points": points, "power": power, "damage": damaged, "full": full, "eio": eio, "writes": writes, "inodes": inodes, "disk_quota": disk_quota, "clock": clock,
             "poison": poison, "quota": quota, "memory": memory, "hang": hang, "stopped": stopped}
     if name == "bugs":
         good = bugs(tuple(rest) or tuple(BUGS))

@@ -38,8 +38,9 @@ struct shared {
   int64_t clock_offset_us;      // added to CLOCK_REALTIME
   int64_t syncs;                // how many there were
   int64_t writes;               // likewise
-  int64_t failing_write;        // not 0: so many writes from now on the first one fails with EIO ...
-  int64_t failing_once;         // ... and, where this is 0, each one after it
+  int64_t failing_write;        // not 0: so many writes from now on the first one fails ...
+  int64_t failing_once;         // ... and, where this is 0, each one after it ...
+  int64_t failing_errno;        // ... with this
   struct slot slots[n_slots];
 };
 
@@ -130,11 +131,11 @@ static int fails_now(void) {
   return n == 1;
 }
 
-// How many of these bytes may be written; -1 with EIO or ENOSPC when none.
+// How many of these bytes may be written; -1 and errno when none.
 static ssize_t let_through(size_t wanted) {
   __atomic_add_fetch(&state->writes, 1, __ATOMIC_SEQ_CST);
   if (fails_now()) {
-    errno = EIO;
+    errno = (int)state->failing_errno;
     return -1;
   }
   const int64_t room = __atomic_load_n(&state->room, __ATOMIC_SEQ_CST);

@@ -30,6 +30,9 @@ class Quick(unittest.TestCase):
         self.assertTrue(run.writes(2))  # of a start; of serving:
         self.assertTrue(run.writes(1, 180))
 
+    def test_disk_quota(self):
+        self.assertTrue(run.disk_quota(1))
+
     @unittest.skipUnless(SmallDisk.permitted(), "a small disk cannot be mounted here")
     def test_no_inodes(self):
         self.assertTrue(run.inodes(1))

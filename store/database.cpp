@@ -188,12 +188,16 @@ bool has_room(const std::filesystem::path& directory) {
   return made;
 }
 
+/// Of RocksDB's words about the file LOCK these two are about somebody else who holds it.
+bool is_held(const std::string& text) {
+  return text.find("While lock file") != std::string::npos ||
+         text.find("lock hold by current process") != std::string::npos;
+}
+
 [[noreturn]] void refuse(const std::filesystem::path& directory, const rocksdb::Status& s) {
   const auto where = directory.string() + ": ";
   const auto text = s.ToString();
-  // Of its words about the file LOCK these two are about somebody else who holds it.
-  if (text.find("While lock file") != std::string::npos ||
-      text.find("lock hold by current process") != std::string::npos)
+  if (is_held(text))
     throw open_error(errc::locked, where +
                                        "the database is open in another process; stop that "
                                        "one first (" +
@@ -353,6 +357,15 @@ std::string database::short_blob_file(const impl& parts) {
     }
   }
   return {};
+}
+
+void database::check_unlocked(const std::filesystem::path& directory) {
+  rocksdb::FileLock* lock = nullptr;
+  const auto s = rocksdb::Env::Default()->LockFile((directory / "LOCK").string(), &lock);
+  if (s.ok())
+    rocksdb::Env::Default()->UnlockFile(lock).PermitUncheckedError();
+  else if (is_held(s.ToString()))
+    refuse(directory, s);
 }
 
 status database::repair(const std::filesystem::path& directory, std::span<const column> columns) {

@@ -101,6 +101,9 @@ public:
   database(const database&) = delete;
   database& operator=(const database&) = delete;
 
+  /// Throws open_error(locked) when a process has the database there open.
+  static void check_unlocked(const std::filesystem::path& directory);
+
   /// Makes a database that does not open one that does, from the tables and logs that read. Rows
   /// are lost without a word: for copies only.
   static status repair(const std::filesystem::path& directory, std::span<const column> columns);

@@ -348,6 +348,8 @@ opened_journal open_or_salvage(const fs::path& directory, const jobs_options& op
   } catch (const open_error& error) {
     if (error.code() != errc::corrupt)
       throw;
+    // What looks damaged before RocksDB's lock is asked for may be somebody's who works with it.
+    database::check_unlocked(directory / "db");
     log::error("jobs: {}", error.what());
     out.salvaged = salvage(directory, error.what());
   }

@@ -164,6 +164,22 @@ class Running(unittest.TestCase):
         with self.daemon.client() as c:
             self.assertTrue(c.chat("Still there, too?").text)
 
+    def test_a_second_daemon_takes_no_damaged_journal_from_the_first(self):
+        with Daemon() as first, Daemon(start=False) as other:
+            database = first.path("state", "jobs", "db")
+            for name in os.listdir(database):
+                if name.startswith("MANIFEST-"):
+                    path = os.path.join(database, name)
+                    os.truncate(path, os.path.getsize(path) - 100)
+            os.rmdir(other.path("state"))
+            os.symlink(first.path("state"), other.path("state"))
+            status, said = other.run_to_end()
+            self.assertEqual(status, STORE_REFUSED, said)
+            self.assertIn("open in another process", said)
+            self.assertEqual(os.listdir(first.path("state")), ["jobs"])  # nothing was moved aside
+            with first.client() as c:
+                self.assertTrue(c.chat("Still there?").text)
+
     def test_the_command_lines_log_level_outlives_an_edit(self):
         with Daemon(options=["--log-level", "warn"]) as daemon:
             with daemon.client() as client:

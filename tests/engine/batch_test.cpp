@@ -18,8 +18,8 @@ using namespace bitnetd::tests;
 namespace {
 
 /// A loaded model, and batches over it.
-struct machine {
-  explicit machine(const tiny_model& model = {}, std::size_t threads = 2)
+struct batch_machine {
+  explicit batch_machine(const tiny_model& model = {}, std::size_t threads = 2)
       : loaded{load_model(model.write(scratch.path() / "tiny.gguf"), {{}}, best_kernels())},
         node{node_description{}, threads} {}
 
@@ -76,8 +76,8 @@ results run_to_the_end(batch& sequences, const step_limits& limits = {}) {
   return all;
 }
 
-result run_alone(machine& host, const sequence_request& request, const batch_options& options = {},
-                 const step_limits& limits = {}) {
+result run_alone(batch_machine& host, const sequence_request& request,
+                 const batch_options& options = {}, const step_limits& limits = {}) {
   auto one = host.make(options);
   REQUIRE(one.admit(request) == status::ok);
   return run_to_the_end(one, limits).at(request.id);
@@ -128,7 +128,7 @@ TEST_CASE("a sequence's output does not depend on the batch, chunks or threads, 
   const auto kv = GENERATE(kv_type::f32, kv_type::f16);
   std::mt19937 random{2024};
   const auto requests = mixed_requests(random);
-  machine one_thread{tiny_model{.pooling = 1}, 1}, two_threads{tiny_model{.pooling = 1}, 2};
+  batch_machine one_thread{tiny_model{.pooling = 1}, 1}, two_threads{tiny_model{.pooling = 1}, 2};
   results expected;
   for (const auto& request : requests)
     expected[request.id] =
@@ -160,7 +160,7 @@ TEST_CASE("a sequence's output does not depend on the batch, chunks or threads, 
 
 TEST_CASE("greedy decoding draws the most likely token of the evaluator's logits",
           "[engine][batch]") {
-  machine host;
+  batch_machine host;
   const std::vector<token_id> prompt{10, 20, 30};
   const auto got =
       run_alone(host, {.id = 1, .tokens = prompt, .max_new_tokens = 20, .ignore_eos = true},
@@ -185,7 +185,7 @@ TEST_CASE("greedy decoding draws the most likely token of the evaluator's logits
 
 TEST_CASE("a sequence that is taken up elsewhere goes on as if it had never moved",
           "[engine][batch]") {
-  machine host;
+  batch_machine host;
   auto request = letters(1, {1, 2, 3, 4}, 40);
   request.sampling.temperature = 20.0f; // all letters come up, so that the stop string comes late
   request.sampling.seed = 5;
@@ -219,7 +219,7 @@ TEST_CASE("a sequence that is taken up elsewhere goes on as if it had never move
 
 TEST_CASE("a stop token ends a sequence without being part of it, unless told to go on",
           "[engine][batch]") {
-  machine host;
+  batch_machine host;
   sequence_request request{.id = 9, .tokens = {1, 2}, .max_new_tokens = 6};
   request.sampling.logit_bias = {{256, 1000.0f}}; // the model's EOS
   const auto stopped = run_alone(host, request);
@@ -232,7 +232,7 @@ TEST_CASE("a stop token ends a sequence without being part of it, unless told to
 }
 
 TEST_CASE("text ends before a stop string", "[engine][batch]") {
-  machine host;
+  batch_machine host;
   auto request = letters(1, {7, 8, 9}, 30);
   request.sampling.temperature = 1.0f;
   const auto whole = run_alone(host, request);
@@ -246,7 +246,7 @@ TEST_CASE("text ends before a stop string", "[engine][batch]") {
 
 TEST_CASE("text held back for a stop string that does not come is given at the end",
           "[engine][batch]") {
-  machine host;
+  batch_machine host;
   auto request = letters(1, {7, 8, 9}, 12);
   const auto whole = run_alone(host, request);
   request.stops = {whole.text.substr(9) + "#"};
@@ -256,7 +256,7 @@ TEST_CASE("text held back for a stop string that does not come is given at the e
 }
 
 TEST_CASE("a sequence that may draw nothing ends at once", "[engine][batch]") {
-  machine host;
+  batch_machine host;
   auto sequences = host.make();
   REQUIRE(sequences.admit({.id = 1, .tokens = {1, 2}, .max_new_tokens = 0}) == status::ok);
   REQUIRE(sequences.admit({.id = 2, .tokens = {1, 2, 3}, .n_generated = 2, .max_new_tokens = 2}) ==
@@ -273,7 +273,7 @@ TEST_CASE("a sequence that may draw nothing ends at once", "[engine][batch]") {
 }
 
 TEST_CASE("a cancelled sequence ends once and gives back what it held", "[engine][batch]") {
-  machine host;
+  batch_machine host;
   auto sequences = host.make({.max_sequences = 2, .kv_pages = 8});
   REQUIRE(sequences.admit(letters(1, {1, 2, 3}, 100)) == status::ok);
   REQUIRE(sequences.admit(letters(2, {4, 5}, 10)) == status::ok);
@@ -306,7 +306,7 @@ TEST_CASE("an overflow ends its own sequence only", "[engine][batch]") {
     if (name == "output_norm.weight")
       values[0] = 3e38f;
   };
-  machine host{fragile};
+  batch_machine host{fragile};
   const auto healthy = letters(1, {1, 2, 3}, 25);
   const auto expected = run_alone(host, healthy);
   REQUIRE(expected.finish == finish_reason::length);
@@ -323,7 +323,7 @@ TEST_CASE("an overflow ends its own sequence only", "[engine][batch]") {
 }
 
 TEST_CASE("an embedding in a batch is the evaluator's", "[engine][batch]") {
-  machine host{tiny_model{.pooling = GENERATE(1u, 3u)}};
+  batch_machine host{tiny_model{.pooling = GENERATE(1u, 3u)}};
   std::mt19937 random{6};
   const auto tokens = random_prompt(random, 90);
   evaluator eval{host.loaded.description,
@@ -340,7 +340,7 @@ TEST_CASE("an embedding in a batch is the evaluator's", "[engine][batch]") {
 }
 
 TEST_CASE("admission says what is wrong and changes nothing", "[engine][batch]") {
-  machine host; // context 512, vocabulary 260
+  batch_machine host; // context 512, vocabulary 260
   auto sequences = host.make({.max_sequences = 2, .kv_pages = 4});
   CHECK(sequences.admit({.id = 1, .tokens = {}, .max_new_tokens = 1}) == status::empty_prompt);
   CHECK(sequences.admit({.id = 1, .tokens = {1, 2}, .n_generated = 2, .max_new_tokens = 9}) ==
@@ -364,7 +364,7 @@ TEST_CASE("admission says what is wrong and changes nothing", "[engine][batch]")
 
 TEST_CASE("a step takes every decode first and fills up with prompts in order of arrival",
           "[engine][batch]") {
-  machine host;
+  batch_machine host;
   auto sequences = host.make();
   REQUIRE(sequences.admit(letters(1, {1}, 50)) == status::ok);
   REQUIRE(sequences.admit(letters(2, {2}, 50)) == status::ok);
@@ -383,7 +383,7 @@ TEST_CASE("a step takes every decode first and fills up with prompts in order of
 }
 
 TEST_CASE("with fewer rows than decodes nobody is left behind", "[engine][batch]") {
-  machine host;
+  batch_machine host;
   auto sequences = host.make();
   for (std::uint64_t id = 1; id <= 5; ++id)
     REQUIRE(sequences.admit(letters(id, {static_cast<token_id>(id)}, 60)) == status::ok);
@@ -397,7 +397,7 @@ TEST_CASE("with fewer rows than decodes nobody is left behind", "[engine][batch]
 }
 
 TEST_CASE("a decode step of eight sequences reads each weight once", "[engine][batch]") {
-  machine host;
+  batch_machine host;
   const auto decode_bytes = [&](std::size_t n) {
     auto sequences = host.make();
     for (std::size_t id = 1; id <= n; ++id)
@@ -420,7 +420,7 @@ TEST_CASE("a decode step of eight sequences reads each weight once", "[engine][b
 }
 
 TEST_CASE("sequences with the same beginning share its full pages", "[engine][batch]") {
-  machine host;
+  batch_machine host;
   auto sequences = host.make({.max_sequences = 4, .kv_pages = 40});
   std::mt19937 random{1};
   const auto prompt = random_prompt(random, 100); // 3 full pages and a bit
@@ -434,7 +434,7 @@ TEST_CASE("sequences with the same beginning share its full pages", "[engine][ba
 }
 
 TEST_CASE("a model without tokenizer draws tokens and no text", "[engine][batch]") {
-  machine host{tiny_model{.words = false}};
+  batch_machine host{tiny_model{.words = false}};
   const auto got =
       run_alone(host, {.id = 1, .tokens = {1, 2}, .max_new_tokens = 4, .stops = {"x"}});
   CHECK(got.tokens.size() == 4);
@@ -443,7 +443,7 @@ TEST_CASE("a model without tokenizer draws tokens and no text", "[engine][batch]
 
 TEST_CASE("a batch says whether weights and KV memory lie on the node they were meant for",
           "[engine][batch]") {
-  machine host;
+  batch_machine host;
   CHECK(host.make({.kv_pages = 4}).memory_bound()); // nothing was to be bound
   const int nowhere = 1000;
   const node_description there{{}, nowhere};

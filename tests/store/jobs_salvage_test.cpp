@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::uint32_t n_jobs = 60;
+constexpr std::uint32_t n_stored = 60;
 
 std::string result_of(std::uint32_t n) { return R"({"text":"answer )" + std::to_string(n) + "\"}"; }
 
@@ -91,7 +91,7 @@ std::uint32_t check_jobs(const opened_journal& opened) {
     return opened.salvaged && std::ranges::find(opened.salvaged->lost, lost_fact{id, what}) !=
                                   opened.salvaged->lost.end();
   };
-  for (std::uint32_t n = 1; n <= n_jobs; ++n) {
+  for (std::uint32_t n = 1; n <= n_stored; ++n) {
     const auto id = job_number(n);
     INFO("job " << n);
     const auto job = db.find(id);
@@ -147,7 +147,7 @@ std::uint32_t survives(const fs::path& sound,
     }
   }
   // It works on: a new job is taken, and the next open finds nothing new.
-  must(opened.jobs->accept(std::array{some_job(n_jobs + 1)}));
+  must(opened.jobs->accept(std::array{some_job(n_stored + 1)}));
   return missing;
 }
 
@@ -185,10 +185,10 @@ void make_sound(const fs::path& folder) {
 TEST_CASE("child: fills a journal and dies", "[.child]") {
   {
     jobs_db db(child_folder());
-    fill(db, 1, n_jobs / 2);
+    fill(db, 1, n_stored / 2);
   } // now in tables
   jobs_db db(child_folder());
-  fill(db, n_jobs / 2 + 1, n_jobs); // in the log
+  fill(db, n_stored / 2 + 1, n_stored); // in the log
   die();
 }
 
@@ -196,7 +196,7 @@ TEST_CASE("child: fills a journal whose logs are dropped and dies", "[.child]") 
   jobs_options options;
   options.max_log_bytes = 16 << 10;
   jobs_db db(child_folder(), options);
-  fill(db, 1, n_jobs);
+  fill(db, 1, n_stored);
   die();
 }
 

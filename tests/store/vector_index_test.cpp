@@ -17,9 +17,9 @@ namespace {
 
 using vector = std::vector<float>;
 
-vector random_vector(std::mt19937& random, std::size_t dimension) {
+vector random_vector(std::mt19937& random, std::size_t size) {
   std::normal_distribution<float> normal;
-  vector out(dimension);
+  vector out(size);
   double sum = 0;
   for (auto& value : out) {
     value = normal(random);

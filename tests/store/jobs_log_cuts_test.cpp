@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::uint32_t n_jobs = 4;
+constexpr std::uint32_t n_logged = 4;
 
 /// Where to cut a log of this many bytes: around the end of every job, and everywhere at a distance
 /// of $BITNETD_CUT_STEP bytes (the long run's is 1), from a place that is another one in every run.
@@ -43,7 +43,7 @@ std::set<std::uintmax_t> cuts(const std::vector<std::uint64_t>& ends) {
 
 TEST_CASE("child: accepts jobs and tells how long the log is", "[.child]") {
   jobs_db db(child_folder());
-  for (std::uint32_t n = 1; n <= n_jobs; ++n) {
+  for (std::uint32_t n = 1; n <= n_logged; ++n) {
     must(db.accept(std::array{some_job(n)}));
     report(fs::file_size(write_ahead_log(child_folder() / "db")));
   }
@@ -55,7 +55,7 @@ TEST_CASE("a log that is cut at any byte has every job before it, and tells of t
   const scratch_folder folder;
   const auto whole = folder.path() / "whole", copy = folder.path() / "copy";
   child_process child("child: accepts jobs and tells how long the log is", whole);
-  std::vector<std::uint64_t> ends(n_jobs);
+  std::vector<std::uint64_t> ends(n_logged);
   for (auto& end : ends)
     REQUIRE(child.next_report(end));
   REQUIRE(child.wait() == 128 + SIGKILL);
@@ -68,7 +68,7 @@ TEST_CASE("a log that is cut at any byte has every job before it, and tells of t
     fs::resize_file(write_ahead_log(copy / "db"), at);
     const auto there = std::ranges::count_if(ends, [&](auto end) { return end <= at; });
     const jobs_db db(copy);
-    for (std::uint32_t n = 1; n <= n_jobs; ++n) {
+    for (std::uint32_t n = 1; n <= n_logged; ++n) {
       const auto job = db.find(job_number(n));
       if (n > there)
         REQUIRE(job.why().code() == errc::not_found);
@@ -76,9 +76,9 @@ TEST_CASE("a log that is cut at any byte has every job before it, and tells of t
         REQUIRE(must(db.request(job_number(n))) == some_job(n).request);
     }
     REQUIRE(db.totals() == must(db.recount()));
-    REQUIRE(db.loss_at_open().has_value() == (there < n_jobs));
+    REQUIRE(db.loss_at_open().has_value() == (there < n_logged));
     if (const auto& loss = db.loss_at_open()) {
-      CHECK(loss->accepted_before == n_jobs);
+      CHECK(loss->accepted_before == n_logged);
       CHECK(loss->accepted_found == static_cast<std::uint64_t>(there));
     }
   }

@@ -106,7 +106,7 @@ void analyzer_state::refuse(analyzer_actor::pointer self, const request& what, f
     out.release_jobs = static_cast<std::uint32_t>(what.items.size());
     out.release_bytes = what.body.size();
   }
-  self->send(others->outbox, std::move(out));
+  mail.send(self, others->outbox, std::move(out));
 }
 
 void analyzer_state::submit(analyzer_actor::pointer self, const request_ptr& what) {
@@ -115,21 +115,21 @@ void analyzer_state::submit(analyzer_actor::pointer self, const request_ptr& wha
   auto jobs = make_jobs(what);
   if (auto* why = std::get_if<failure>(&jobs))
     return refuse(self, *what, std::move(*why));
-  self->send(others->ledger, admit_atom_v, std::get<std::vector<job>>(std::move(jobs)));
+  mail.send(self, others->ledger, admit_atom_v, std::get<std::vector<job>>(std::move(jobs)));
 }
 
 void analyzer_state::recover(analyzer_actor::pointer self, const request_ptr& what,
                              const job_id& id, std::uint32_t attempt) {
   auto jobs = make_jobs(what);
   if (auto* why = std::get_if<failure>(&jobs)) {
-    self->send(others->ledger, lost_atom_v, id, std::move(*why));
+    mail.send(self, others->ledger, lost_atom_v, id, std::move(*why));
     return;
   }
   auto& made = std::get<std::vector<job>>(jobs).front();
   made.id = id;
   made.attempt = attempt;
   made.recovered = true;
-  self->send(others->ledger, recovered_atom_v, std::move(made));
+  mail.send(self, others->ledger, recovered_atom_v, std::move(made));
 }
 
 void analyzer_state::answer(analyzer_actor::pointer self, const token_query& what) {
@@ -139,7 +139,7 @@ void analyzer_state::answer(analyzer_actor::pointer self, const token_query& wha
                             : document_for(what, "tokens", std::get<std::string>(std::move(said)));
   out.release_jobs = 1;
   out.release_bytes = what.bytes;
-  self->send(others->outbox, std::move(out));
+  mail.send(self, others->outbox, std::move(out));
 }
 
 analyzer_actor::behavior_type analyzer(analyzer_actor::stateful_pointer<analyzer_state> self,
@@ -150,10 +150,11 @@ analyzer_actor::behavior_type analyzer(analyzer_actor::stateful_pointer<analyzer
   self->state.counters = std::move(counters);
   self->state.ids = ids;
   log_exceptions(self);
-  return {
+  return in_groups<analyzer_actor>(
+      self, self->state.mail,
       [self](submit_atom, const request_ptr& what) { self->state.submit(self, what); },
       [self](cancel_atom, const query& what) {
-        self->send(self->state.others->ledger, cancel_atom_v, what);
+        self->state.mail.send(self, self->state.others->ledger, cancel_atom_v, what);
       },
       [self](const token_query& what) { self->state.answer(self, what); },
       [self](recover_atom, const request_ptr& what, const job_id& id, std::uint32_t attempt) {
@@ -166,8 +167,7 @@ analyzer_actor::behavior_type analyzer(analyzer_actor::stateful_pointer<analyzer
       [self](load_atom, double ms) { self->state.load_ms = ms; },
       [self](drain_atom, bool on) { self->state.draining = on; },
       [self](connect_atom, const peers_ptr& others) { self->state.others = others; },
-      [self](configure_atom, const conf::config_ptr& config) { self->state.config = config; },
-  };
+      [self](configure_atom, const conf::config_ptr& config) { self->state.config = config; });
 }
 
 } // namespace bitnetd::actors

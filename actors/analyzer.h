@@ -4,6 +4,7 @@
 #include "actors/analysis.h"
 #include "actors/interfaces.h"
 #include "actors/metrics.h"
+#include "actors/outgoing.h"
 #include "base/clock.h"
 #include "store/job_id.h"
 
@@ -22,6 +23,7 @@ struct analyzer_state {
   store::job_id_source ids;
   conf::config_ptr config;
   peers_ptr others;
+  outgoing<> mail;
   model_set models = std::make_shared<const std::vector<model_handle>>();
   std::map<hash128, cost_model> costs;
   token_memo memo{16u << 20};

@@ -345,7 +345,8 @@ batcher_actor::behavior_type batcher(batcher_actor::stateful_pointer<batcher_sta
       if (state.workers[i] && state.workers[i].address() == down.source)
         state.lost(self, i);
   });
-  return {
+  return in_groups<batcher_actor>(
+      self, self->state.groups,
       [self](compute_atom, job& what) {
         batcher_state::held_job held;
         held.what = std::move(what);
@@ -379,8 +380,7 @@ batcher_actor::behavior_type batcher(batcher_actor::stateful_pointer<batcher_sta
       [self](connect_atom, const peers_ptr& others) { self->state.connect(self, others); },
       [self](configure_atom, const conf::config_ptr& config) {
         self->state.configure(self, config);
-      },
-  };
+      });
 }
 
 } // namespace bitnetd::actors

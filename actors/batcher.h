@@ -4,6 +4,7 @@
 #include "actors/cost_model.h"
 #include "actors/interfaces.h"
 #include "actors/metrics.h"
+#include "actors/outgoing.h"
 #include "actors/placement.h"
 #include "actors/run_order.h"
 #include "base/clock.h"
@@ -44,6 +45,7 @@ struct batcher_state {
   std::shared_ptr<metrics> counters;
   conf::config_ptr config;
   peers_ptr others;
+  grouping groups;
   std::map<hash128, model_queue> queues;
   hash128 last_started; ///< model of the job that was assigned last
   std::map<job_id, held_job> waiting;

@@ -57,9 +57,9 @@ void cache_state::bypass(cache_actor::pointer self, job what, mono_time began, s
   what.cache.reason = why;
   what.trace.push_back(trace_line("cache", what, began, time->mono(), "bypassed: " + why));
   if (what.what->cache.only_if_cached)
-    self->send(others->responder, missed_atom_v, std::move(what));
+    mail.send(self, others->responder, missed_atom_v, std::move(what));
   else
-    self->send(others->batcher, compute_atom_v, std::move(what));
+    mail.send(self, others->batcher, compute_atom_v, std::move(what));
 }
 
 bool cache_state::usable(const job& what, const store::cache_entry& entry, seconds stale) const {
@@ -90,10 +90,10 @@ void cache_state::deliver(cache_actor::pointer self, job what, const store::cach
   ++hits;
   counters->cache_lookup(what.cache.status == cache_status::stale ? "stale" : "hit",
                          what.cache.tier);
-  self->send(others->keeper, touch_atom_v, entry.id);
+  mail.send(self, others->keeper, touch_atom_v, entry.id);
   auto found = std::make_shared<const answer>(
       from_stored(entry.answer, what.words().kind == job_kind::embedding));
-  self->send(others->responder, hit_atom_v, std::move(what), answer_ptr{std::move(found)});
+  mail.send(self, others->responder, hit_atom_v, std::move(what), answer_ptr{std::move(found)});
 }
 
 bool cache_state::try_exact(cache_actor::pointer self, job& what, const cache_key& key,
@@ -144,7 +144,7 @@ void cache_state::probe(cache_actor::pointer self, job what) {
       return;
     }
   }
-  self->send(others->ledger, missed_atom_v, std::move(what));
+  mail.send(self, others->ledger, missed_atom_v, std::move(what));
 }
 
 void cache_state::lookup(cache_actor::pointer self, job what) {
@@ -170,7 +170,7 @@ void cache_state::miss(cache_actor::pointer self, waiting_lookup from, std::vect
   if (what.what->cache.only_if_cached) {
     counters->cache_lookup("not_cached", "none");
     what.trace.push_back(trace_line("cache", what, began, time->mono(), decision));
-    self->send(others->responder, missed_atom_v, std::move(what));
+    mail.send(self, others->responder, missed_atom_v, std::move(what));
     return;
   }
   if (key.sampling == sampling_class::drawn && !what.what->cache.allow_sampled)
@@ -215,7 +215,7 @@ void cache_state::lead(cache_actor::pointer self, job what, cache_key key,
   how.flushes = flushes;
   how.rival = std::move(rival);
   leaders.insert_or_assign(what.id, std::move(how));
-  self->send(others->batcher, compute_atom_v, std::move(what));
+  mail.send(self, others->batcher, compute_atom_v, std::move(what));
 }
 
 void cache_state::settled(cache_actor::pointer self, const job_id& id, const answer_ptr& found,
@@ -237,7 +237,7 @@ void cache_state::settled(cache_actor::pointer self, const job_id& id, const ans
   auto& computed = how.mapped();
   for (auto& follower : flights.land(id)) {
     follower.cache.saved_ms = found->cost_ms;
-    self->send(others->responder, hit_atom_v, std::move(follower), found);
+    mail.send(self, others->responder, hit_atom_v, std::move(follower), found);
   }
   if (computed.rival && found->failed_checks.empty())
     compare(computed, *found);
@@ -276,7 +276,7 @@ void cache_state::keep_answer(cache_actor::pointer self, const computing& how,
   fresh.push_front(entry);
   if (fresh.size() > max_fresh)
     fresh.pop_back();
-  self->send(others->keeper, insert_atom_v, entry_ptr{std::move(entry)});
+  mail.send(self, others->keeper, insert_atom_v, entry_ptr{std::move(entry)});
 }
 
 bool cache_state::has_room_for(const job& what, const cache_key& key) {
@@ -294,7 +294,7 @@ void cache_state::store_learned(cache_actor::pointer self) {
     return;
   learned_at = time->mono();
   if (auto rows = judges.changes(); !rows.empty())
-    self->send(others->keeper, learned_atom_v, std::move(rows));
+    mail.send(self, others->keeper, learned_atom_v, std::move(rows));
 }
 
 void cache_state::cancel(cache_actor::pointer self, const job_id& id) {
@@ -308,9 +308,9 @@ void cache_state::cancel(cache_actor::pointer self, const job_id& id) {
     held = flights.leave(id);
   }
   if (held)
-    self->send(others->responder, failed_atom_v, id, cancelled(), std::move(held->trace));
+    mail.send(self, others->responder, failed_atom_v, id, cancelled(), std::move(held->trace));
   else
-    self->send(others->batcher, cancel_atom_v, id);
+    mail.send(self, others->batcher, cancel_atom_v, id);
 }
 
 cache_actor::behavior_type cache(cache_actor::stateful_pointer<cache_state> self,
@@ -328,7 +328,8 @@ cache_actor::behavior_type cache(cache_actor::stateful_pointer<cache_state> self
   }
   log_exceptions(self);
   self->delayed_send(self, cache_tick, tick_atom_v);
-  return {
+  return in_groups<cache_actor>(
+      self, self->state.mail,
       [self](probe_atom, job& what) { self->state.probe(self, std::move(what)); },
       [self](lookup_atom, job& what) { self->state.lookup(self, std::move(what)); },
       [self](const embedded& vector) { self->state.vector_came(self, vector); },
@@ -376,8 +377,7 @@ cache_actor::behavior_type cache(cache_actor::stateful_pointer<cache_state> self
         return out.dump();
       },
       [self](connect_atom, const peers_ptr& others) { self->state.others = others; },
-      [self](configure_atom, const conf::config_ptr& config) { self->state.config = config; },
-  };
+      [self](configure_atom, const conf::config_ptr& config) { self->state.config = config; });
 }
 
 } // namespace bitnetd::actors

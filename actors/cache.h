@@ -4,6 +4,7 @@
 #include "actors/admission.h"
 #include "actors/interfaces.h"
 #include "actors/metrics.h"
+#include "actors/outgoing.h"
 #include "actors/partition.h"
 #include "actors/similar_answers.h"
 #include "actors/similarity_tier.h"
@@ -51,6 +52,7 @@ struct cache_state {
   std::shared_ptr<store::answers_db> answers; ///< nullptr: the store could not be opened
   conf::config_ptr config;
   peers_ptr others;
+  outgoing<responder_actor> mail; ///< it opens what the batcher is to compute
   model_handle embedder;
   similarity_tier similar;
   single_flight flights;

@@ -175,7 +175,8 @@ cache_keeper(cache_keeper_actor::stateful_pointer<cache_keeper_state> self,
       now.sync_now();
     self->quit(end.reason);
   });
-  return {
+  return in_groups<cache_keeper_actor>(
+      self, self->state.groups,
       [self](insert_atom, const entry_ptr& entry) {
         auto& now = self->state;
         now.arrived.push_back(*entry);
@@ -203,8 +204,7 @@ cache_keeper(cache_keeper_actor::stateful_pointer<cache_keeper_state> self,
         self->delayed_send(self, sync_interval, tick_atom_v);
       },
       [self](connect_atom, const peers_ptr& others) { self->state.others = others; },
-      [self](configure_atom, const conf::config_ptr& config) { self->state.config = config; },
-  };
+      [self](configure_atom, const conf::config_ptr& config) { self->state.config = config; });
 }
 
 } // namespace bitnetd::actors

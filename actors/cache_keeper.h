@@ -3,6 +3,7 @@
 
 #include "actors/interfaces.h"
 #include "actors/metrics.h"
+#include "actors/outgoing.h"
 #include "base/clock.h"
 #include "store/answers_db.h"
 
@@ -24,6 +25,7 @@ struct cache_keeper_state {
   std::shared_ptr<store::answers_db> answers;
   conf::config_ptr config;
   peers_ptr others;
+  grouping groups;
   std::vector<store::cache_entry> arrived; ///< since the last write
   std::map<std::uint64_t, std::uint32_t> touched;
   std::size_t unsynced = 0;

@@ -17,11 +17,11 @@ using nlohmann::json;
 
 void cache_state::tell(cache_actor::pointer self, const admin_request& who, std::string type,
                        std::string body) {
-  self->send(others->outbox, document_for(who, std::move(type), std::move(body)));
+  mail.send(self, others->outbox, document_for(who, std::move(type), std::move(body)));
 }
 
 void cache_state::refuse(cache_actor::pointer self, const admin_request& who, std::string why) {
-  self->send(others->outbox, error_for(who, bad_field("entry", "entry: " + std::move(why))));
+  mail.send(self, others->outbox, error_for(who, bad_field("entry", "entry: " + std::move(why))));
 }
 
 void cache_state::report(cache_actor::pointer self, const admin_request& asked) {
@@ -39,7 +39,7 @@ void cache_state::report(cache_actor::pointer self, const admin_request& asked) 
               asked.principal, what.entry, hit->similarity, hit->confidence);
     similar.remove(what.entry); // at once; the store follows
     std::erase_if(fresh, [&](const entry_ptr& one) { return one->id == what.entry; });
-    return self->send(others->keeper, erase_atom_v, what.entry, asked);
+    return mail.send(self, others->keeper, erase_atom_v, what.entry, asked);
   }
   tell(self, asked, "ok", json{{"entry", std::to_string(what.entry)}}.dump());
 }
@@ -61,7 +61,8 @@ void cache_state::flush(cache_actor::pointer self, const admin_request& asked) {
   });
   hash128 scope_name;
   std::copy(scope.begin(), scope.end(), scope_name.bytes.begin());
-  self->send(others->keeper, flush_atom_v, scope_name, asked); // it answers when it is on the disk
+  mail.send(self, others->keeper, flush_atom_v, scope_name,
+            asked); // it answers when it is on the disk
 }
 
 void cache_state::pin(cache_actor::pointer self, const admin_request& asked,
@@ -72,7 +73,7 @@ void cache_state::pin(cache_actor::pointer self, const admin_request& asked,
   const bool stays = asked.cache.what == cache_order::action::pin;
   entry.expires_us =
       stays ? store::pinned_us : now_us + config->profile.cache.ttl.count() * 1'000'000;
-  self->send(others->keeper, pin_atom_v, entry.id, entry.expires_us, asked);
+  mail.send(self, others->keeper, pin_atom_v, entry.id, entry.expires_us, asked);
   const auto recent = std::ranges::find(fresh, entry.id, &store::cache_entry::id);
   if (recent != fresh.end())
     *recent = std::make_shared<const store::cache_entry>(std::move(entry));
@@ -92,7 +93,7 @@ void cache_state::order(cache_actor::pointer self, const admin_request& asked) {
       return refuse(self, asked, "there is no entry " + std::to_string(what.entry));
     similar.remove(what.entry);
     std::erase_if(fresh, [&](const entry_ptr& one) { return one->id == what.entry; });
-    return self->send(others->keeper, erase_atom_v, what.entry, asked);
+    return mail.send(self, others->keeper, erase_atom_v, what.entry, asked);
   }
   case cache_order::action::get:
   case cache_order::action::pin:

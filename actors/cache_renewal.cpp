@@ -59,7 +59,7 @@ void cache_state::renew(cache_actor::pointer self, const job& what, const cache_
     whose = before->embedder;
   }
   const auto id = again.id;
-  self->send(others->responder, open_atom_v, again);
+  mail.send(self, others->responder, open_atom_v, again);
   lead(self, std::move(again), key, std::move(vector), whose, std::nullopt);
   leaders.at(id).renews = entry;
 }

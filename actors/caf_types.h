@@ -8,6 +8,7 @@
 
 #include <caf/allowed_unsafe_message_type.hpp>
 #include <caf/atom.hpp>
+#include <caf/message.hpp>
 #include <caf/meta/type_name.hpp>
 #include <caf/type_id.hpp>
 
@@ -20,6 +21,11 @@ struct peers;
 using peers_ptr = std::shared_ptr<const peers>;
 using cost_curve_ptr = std::shared_ptr<const cost_curve>;
 using entry_ptr = std::shared_ptr<const store::cache_entry>;
+
+/// Messages to one actor that are enqueued as one, and handled in this order (outgoing.h).
+struct message_group {
+  std::vector<caf::message> messages;
+};
 
 /// The end of a job, for the ledger: what to store, what to send.
 struct job_end {
@@ -130,6 +136,7 @@ CAF_ADD_ATOM(bitnetd, bitnetd::actors, stop_atom, "stop")
 CAF_END_TYPE_ID_BLOCK(bitnetd)
 
 // These stay in the process: handles and whole requests.
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bitnetd::actors::message_group)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bitnetd::actors::request_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(bitnetd::actors::job)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(std::vector<bitnetd::actors::job>)

@@ -21,11 +21,13 @@
 
 namespace bitnetd::actors {
 
-// `connect`: the handles of the others; sent before anything else, and again when one of them was
-// started anew. `configure`: the configuration was swapped.
+// `message_group`: several of an actor's messages, enqueued as one and handled in order
+// (outgoing.h). `connect`: the handles of the others; sent before anything else, and again when one
+// of them was started anew. `configure`: the configuration was swapped.
 
 /// OUTBOX (daemon): replies and events leave the pipeline here; bounded, never blocks an actor.
-using outbox_actor = caf::typed_actor<caf::reacts_to<reply>, caf::reacts_to<event>>;
+using outbox_actor =
+    caf::typed_actor<caf::reacts_to<reply>, caf::reacts_to<event>, caf::reacts_to<message_group>>;
 
 /// DOOR (daemon, the same actor as the outbox): the front hears here whom requests go to, and the
 /// limits and models that hold. Told like everyone else.
@@ -46,7 +48,8 @@ using analyzer_actor = caf::typed_actor<
     caf::reacts_to<cost_atom, hash128, cost_curve_ptr>, ///< a model's measured step cost
     caf::reacts_to<load_atom, double>,                  ///< batcher: predicted ms of waiting work
     caf::reacts_to<drain_atom, bool>,                   ///< true: refuse new jobs with E_DRAINING
-    caf::reacts_to<connect_atom, peers_ptr>, caf::reacts_to<configure_atom, conf::config_ptr>>;
+    caf::reacts_to<connect_atom, peers_ptr>, caf::reacts_to<configure_atom, conf::config_ptr>,
+    caf::reacts_to<message_group>>;
 
 /// LEDGER (detached). Journals durable jobs, answers for states; every job passes.
 using ledger_actor = caf::typed_actor<
@@ -74,7 +77,8 @@ using ledger_actor = caf::typed_actor<
     caf::reacts_to<commit_atom>,       ///< INTERNAL: group commit
     caf::reacts_to<tick_atom>,         ///< INTERNAL: not_before, retention
     caf::replies_to<count_atom>::with<std::uint64_t>, ///< jobs on their way through the pipeline
-    caf::reacts_to<connect_atom, peers_ptr>, caf::reacts_to<configure_atom, conf::config_ptr>>;
+    caf::reacts_to<connect_atom, peers_ptr>, caf::reacts_to<configure_atom, conf::config_ptr>,
+    caf::reacts_to<message_group>>;
 
 /// PHASE 2. In-flight, exact and similarity tiers. Owns index and partitions.
 using cache_actor = caf::typed_actor<
@@ -89,7 +93,8 @@ using cache_actor = caf::typed_actor<
     caf::reacts_to<admin_atom, admin_request>,      ///< cache, cache.report
     caf::reacts_to<tick_atom>,                      ///< INTERNAL: expiry, embedding timeouts
     caf::replies_to<stats_atom>::with<std::string>, ///< JSON
-    caf::reacts_to<connect_atom, peers_ptr>, caf::reacts_to<configure_atom, conf::config_ptr>>;
+    caf::reacts_to<connect_atom, peers_ptr>, caf::reacts_to<configure_atom, conf::config_ptr>,
+    caf::reacts_to<message_group>>;
 
 /// CACHE KEEPER (detached). The cache's writes, syncs, expiry and eviction.
 using cache_keeper_actor = caf::typed_actor<
@@ -102,7 +107,7 @@ using cache_keeper_actor = caf::typed_actor<
     /// What was learned of similar answers, to have it back after a restart.
     caf::reacts_to<learned_atom, std::vector<store::learned_row>>, caf::reacts_to<commit_atom>,
     caf::reacts_to<tick_atom>, caf::reacts_to<connect_atom, peers_ptr>,
-    caf::reacts_to<configure_atom, conf::config_ptr>>;
+    caf::reacts_to<configure_atom, conf::config_ptr>, caf::reacts_to<message_group>>;
 
 /// PHASE 3, decisions. Run queue, cost model, placement.
 using batcher_actor = caf::typed_actor<
@@ -116,7 +121,7 @@ using batcher_actor = caf::typed_actor<
     caf::reacts_to<cancel_atom, job_id>, caf::reacts_to<cost_atom, hash128, cost_curve_ptr>,
     caf::reacts_to<tick_atom>, ///< INTERNAL: deadlines, ageing
     caf::replies_to<stats_atom>::with<std::string>, caf::reacts_to<connect_atom, peers_ptr>,
-    caf::reacts_to<configure_atom, conf::config_ptr>>;
+    caf::reacts_to<configure_atom, conf::config_ptr>, caf::reacts_to<message_group>>;
 
 /// PHASE 3, compute (detached, one per node). Its interface holds only what can travel.
 using worker_actor = caf::typed_actor<
@@ -146,7 +151,8 @@ using responder_actor = caf::typed_actor<
     caf::reacts_to<credit_atom, query>, ///< client: more deltas may come
     caf::reacts_to<written_atom, job_id>, ///< ledger: output of a durable job is in the WAL
     caf::reacts_to<tick_atom>,            ///< INTERNAL: deadlines of running jobs
-    caf::reacts_to<connect_atom, peers_ptr>, caf::reacts_to<configure_atom, conf::config_ptr>>;
+    caf::reacts_to<connect_atom, peers_ptr>, caf::reacts_to<configure_atom, conf::config_ptr>,
+    caf::reacts_to<message_group>>;
 
 /// SUPERVISOR. The tree, the model registry, the configuration, drain, health.
 using supervisor_actor = caf::typed_actor<

@@ -69,7 +69,7 @@ void ledger_state::commit(ledger_actor::pointer self) {
   for (const auto& [again, earlier] : done.repeated)
     repeat(self, again, earlier);
   for (const auto& id : done.written)
-    self->send(others->responder, written_atom_v, id);
+    mail.send(self, others->responder, written_atom_v, id);
   std::vector<job_id> batches;
   for (auto& end : done.ended) {
     if (const auto found = open.find(end.id); found != open.end() && found->second.status.parent)
@@ -90,8 +90,8 @@ void ledger_state::failed_commit(ledger_actor::pointer self, const store::status
   if (sick.empty()) {
     log::error("the journal cannot be written: {}; new durable jobs are refused until it can",
                why.text());
-    self->send(others->outbox,
-               event{"alert", nlohmann::json{{"what", "journal"}, {"msg", why.text()}}.dump()});
+    mail.send(self, others->outbox,
+              event{"alert", nlohmann::json{{"what", "journal"}, {"msg", why.text()}}.dump()});
   }
   sick = why.text();
   pending.needs_sync = pending.needs_sync || synced;
@@ -221,9 +221,9 @@ void ledger_state::forget(ledger_actor::pointer self, job_end end) {
   if (tells_items)
     end.out.what = reply_document{"result", document};
   if (end.has_reply && BITNETD_SEEDED_BUG("double_publish"))
-    self->send(others->outbox, end.out);
+    mail.send(self, others->outbox, end.out);
   if (end.has_reply)
-    self->send(others->outbox, std::move(end.out));
+    mail.send(self, others->outbox, std::move(end.out));
   BITNETD_FAULT_POINT("ledger.told");
   if (entry.status.parent)
     if (const auto parent = open.find(*entry.status.parent); parent != open.end())
@@ -336,8 +336,8 @@ void ledger_state::watch_disk(ledger_actor::pointer self) {
   const auto text =
       fmt::format("the journal's disk has {} MiB left, less than limits.disk_reserve", *free >> 20);
   log::warn("{}: new durable jobs are refused until there is more", text);
-  self->send(others->outbox,
-             event{"alert", nlohmann::json{{"what", "disk"}, {"msg", text}}.dump()});
+  mail.send(self, others->outbox,
+            event{"alert", nlohmann::json{{"what", "disk"}, {"msg", text}}.dump()});
 }
 
 void ledger_state::close(ledger_actor::pointer self) {
@@ -369,7 +369,8 @@ ledger_actor::behavior_type ledger(ledger_actor::stateful_pointer<ledger_state> 
       self->state.close(self);
     self->quit(end.reason);
   });
-  return {
+  return in_groups<ledger_actor>(
+      self, self->state.mail,
       [self](admit_atom, std::vector<job>& jobs) { self->state.admit(self, std::move(jobs)); },
       [self](recovered_atom, job& what) { self->state.recovered(self, std::move(what)); },
       [self](lost_atom, const job_id& id, const failure& why) { self->state.lost(self, id, why); },
@@ -417,8 +418,7 @@ ledger_actor::behavior_type ledger(ledger_actor::stateful_pointer<ledger_state> 
         self->state.release(self);
         self->delayed_send(self, ledger_tick, tick_atom_v); // it needs the others, too
       },
-      [self](configure_atom, const conf::config_ptr& config) { self->state.config = config; },
-  };
+      [self](configure_atom, const conf::config_ptr& config) { self->state.config = config; });
 }
 
 } // namespace bitnetd::actors

@@ -5,6 +5,7 @@
 #include "actors/job_documents.h"
 #include "actors/job_options.h"
 #include "actors/metrics.h"
+#include "actors/outgoing.h"
 #include "actors/release_queue.h"
 #include "actors/supervisor.h"
 #include "base/clock.h"
@@ -92,6 +93,8 @@ struct ledger_state {
   ledger_options with;
   conf::config_ptr config;
   peers_ptr others;
+  /// `accepted` comes before all other replies, and a job is opened before anybody answers it.
+  outgoing<outbox_actor, responder_actor> mail;
   std::optional<store::jobs_batch> facts;
   pending_commit pending;
   bool commit_due = false;

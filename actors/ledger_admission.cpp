@@ -33,7 +33,7 @@ void ledger_state::refuse(ledger_actor::pointer self, const job& first, failure 
   with.counters->refused(why.name);
   auto out = error_for(*first.what, std::move(why));
   release_account(out, *first.what);
-  self->send(others->outbox, std::move(out));
+  mail.send(self, others->outbox, std::move(out));
 }
 
 // ------------------------------------------------------------------ repeated keys
@@ -88,7 +88,7 @@ void ledger_state::repeat(ledger_actor::pointer self, const job& again, const jo
       said.release_bytes = 0;
     }
     said.what = known;
-    self->send(others->outbox, std::move(said));
+    mail.send(self, others->outbox, std::move(said));
   }
   if (!waits)
     return;
@@ -126,14 +126,14 @@ void ledger_state::answer(ledger_actor::pointer self, const waiter& who,
   auto out = document_for(who.who, "result", document);
   out.release_jobs = who.release_jobs;
   out.release_bytes = who.release_bytes;
-  self->send(others->outbox, std::move(out));
+  mail.send(self, others->outbox, std::move(out));
 }
 
 void ledger_state::answer(ledger_actor::pointer self, const waiter& who, failure why) {
   auto out = error_for(who.who, std::move(why));
   out.release_jobs = who.release_jobs;
   out.release_bytes = who.release_bytes;
-  self->send(others->outbox, std::move(out));
+  mail.send(self, others->outbox, std::move(out));
 }
 
 // ------------------------------------------------------------------ new jobs
@@ -279,7 +279,7 @@ void ledger_state::accepted(ledger_actor::pointer self, const std::vector<job>& 
     release_account(out, *first.what);
   }
   out.what = said;
-  self->send(others->outbox, std::move(out));
+  mail.send(self, others->outbox, std::move(out));
   BITNETD_FAULT_POINT("ledger.accepted");
 }
 
@@ -290,22 +290,23 @@ void ledger_state::start(ledger_actor::pointer self, std::vector<job> jobs) {
   const bool later = what.not_before && *what.not_before > with.time->wall();
   const bool grows = jobs.front().is_parent && what.part_of;
   if (grows)
-    self->send(others->responder, grow_atom_v, jobs.front().id,
-               static_cast<std::uint32_t>(jobs.size() - 1), what.more);
+    mail.send(self, others->responder, grow_atom_v, jobs.front().id,
+              static_cast<std::uint32_t>(jobs.size() - 1), what.more);
   for (auto& one : jobs) {
     if (one.is_parent && grows)
       continue;
-    self->send(others->responder, open_atom_v, one);
+    mail.send(self, others->responder, open_atom_v, one);
     if (one.is_parent)
       continue;
     if (one.refused)
-      self->send(others->responder, failed_atom_v, one.id, *one.refused, std::move(one.trace));
+      mail.send(self, others->responder, failed_atom_v, one.id, *one.refused, std::move(one.trace));
     else if (!durable)
-      self->send(others->cache, lookup_atom_v, std::move(one));
+      mail.send(self, others->cache, lookup_atom_v, std::move(one));
     else if (later)
       wait_on_disk(self, std::move(one));
     else
-      self->send(others->cache, probe_atom_v, std::move(one)); // a hit never waits in the queue
+      mail.send(self, others->cache, probe_atom_v,
+                std::move(one)); // a hit never waits in the queue
   }
   release(self);
 }

@@ -120,7 +120,7 @@ void ledger_state::requeue(ledger_actor::pointer self, const query& what) {
     again->not_before.reset();
     again->arrived = with.time->mono();
     again->arrived_wall = with.time->wall();
-    self->send(others->analyzer, submit_atom_v, request_ptr{std::move(again)});
+    mail.send(self, others->analyzer, submit_atom_v, request_ptr{std::move(again)});
   } catch (const std::exception& error) {
     tell_error(self, what, internal(std::string{"its request cannot be read: "} + error.what()));
   }

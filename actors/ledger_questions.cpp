@@ -30,11 +30,11 @@ bool wanted(const query& what, job_state state) {
 
 void ledger_state::tell(ledger_actor::pointer self, const query& who, std::string type,
                         std::string body) {
-  self->send(others->outbox, document_for(who, std::move(type), std::move(body)));
+  mail.send(self, others->outbox, document_for(who, std::move(type), std::move(body)));
 }
 
 void ledger_state::tell_error(ledger_actor::pointer self, const query& who, failure why) {
-  self->send(others->outbox, error_for(who, std::move(why)));
+  mail.send(self, others->outbox, error_for(who, std::move(why)));
 }
 
 void ledger_state::tell_state(ledger_actor::pointer self, const query& who, const job_id& id,
@@ -240,9 +240,10 @@ void ledger_state::cancel_one(ledger_actor::pointer self, const job_id& id) {
   if (on_disk_only)
     end_unstarted(self, id, cancelled());
   else if (auto node = hot.extract(id))
-    self->send(others->responder, failed_atom_v, id, cancelled(), std::move(node.mapped().trace));
+    mail.send(self, others->responder, failed_atom_v, id, cancelled(),
+              std::move(node.mapped().trace));
   else
-    self->send(others->cache, cancel_atom_v, id);
+    mail.send(self, others->cache, cancel_atom_v, id);
 }
 
 void ledger_state::cancel_batch(ledger_actor::pointer self, const job_id& id) {
@@ -256,7 +257,7 @@ void ledger_state::cancel_batch(ledger_actor::pointer self, const job_id& id) {
     (void)facts->grow(id, 0, false);
     pending.needs_sync = true;
     schedule_commit(self);
-    self->send(others->responder, grow_atom_v, id, 0u, false);
+    mail.send(self, others->responder, grow_atom_v, id, 0u, false);
   }
   for (std::uint32_t from = 0;;) {
     const auto rows = with.jobs->children(id, from);

@@ -44,7 +44,7 @@ void ledger_state::say(ledger_actor::pointer self, const reader& to, std::string
     out.release_bytes = to.release_bytes;
   }
   out.what = reply_document{std::move(type), std::move(body)};
-  self->send(others->outbox, std::move(out));
+  mail.send(self, others->outbox, std::move(out));
 }
 
 // ------------------------------------------------------------------ begin, end
@@ -122,7 +122,7 @@ void ledger_state::mark_read(ledger_actor::pointer self, const job_id& id) {
     pending.needs_sync = true;
     commit(self);
   }
-  self->send(others->responder, seen_atom_v, id);
+  mail.send(self, others->responder, seen_atom_v, id);
 }
 
 void ledger_state::seen(ledger_actor::pointer self, const job_id& id) {
@@ -200,7 +200,7 @@ void ledger_state::feed_text(ledger_actor::pointer self, const job_id& id, reade
     out.to = to.to;
     out.principal = to.principal;
     out.what = reply_delta{id, to.seq++, to.offset, std::move(piece->text), piece->n_tokens};
-    self->send(others->outbox, std::move(out));
+    mail.send(self, others->outbox, std::move(out));
     to.offset += size;
     --to.credit;
   }
@@ -276,7 +276,7 @@ bool ledger_state::finish_reader(ledger_actor::pointer self, const job_id& id, r
     out.principal = to.principal;
     out.what = reply_delta{id, to.seq++, to.offset, text.substr(to.offset),
                            position ? position->n_tokens : 0};
-    self->send(others->outbox, std::move(out));
+    mail.send(self, others->outbox, std::move(out));
   }
   say(self, to, "result", document, true);
   return true;

@@ -52,7 +52,7 @@ void ledger_state::wait_on_disk(ledger_actor::pointer self, job what) {
     const auto id = what.id;
     hot.insert_or_assign(id, std::move(what));
   } else { // its record has all that is needed
-    self->send(others->responder, lost_atom_v, what.id);
+    mail.send(self, others->responder, lost_atom_v, what.id);
     open.erase(what.id);
   }
   if (!later)
@@ -110,8 +110,8 @@ void ledger_state::expire(ledger_actor::pointer self) {
     (void)backlog.remove(row);
     auto why = deadline_passed("the deadline passed while the job waited");
     if (auto node = hot.extract(row.id))
-      self->send(others->responder, failed_atom_v, row.id, std::move(why),
-                 std::move(node.mapped().trace));
+      mail.send(self, others->responder, failed_atom_v, row.id, std::move(why),
+                std::move(node.mapped().trace));
     else
       end_unstarted(self, row.id, std::move(why));
   }
@@ -132,7 +132,7 @@ void ledger_state::release(ledger_actor::pointer self) {
     ++under_way;
     open.at(*next).released = true;
     if (auto node = hot.extract(*next))
-      self->send(others->cache, lookup_atom_v, std::move(node.mapped()));
+      mail.send(self, others->cache, lookup_atom_v, std::move(node.mapped()));
     else
       run_again(self, *next);
   }
@@ -218,7 +218,7 @@ void ledger_state::run_again(ledger_actor::pointer self, const job_id& id) {
   if (!row)
     return lost(self, id, internal("its record cannot be read: " + row.why().text()));
   try {
-    self->send(others->analyzer, recover_atom_v, stored_request(*row), id, row->attempts + 1);
+    mail.send(self, others->analyzer, recover_atom_v, stored_request(*row), id, row->attempts + 1);
   } catch (const std::exception& error) {
     lost(self, id, internal(std::string{"its stored request no longer fits: "} + error.what()));
   }
@@ -271,16 +271,16 @@ void ledger_state::recovered(ledger_actor::pointer self, job what) {
   what.index = found->second.status.index;
   if (what.how)
     what.made = earlier(self, what);
-  self->send(others->responder, open_atom_v, what);
+  mail.send(self, others->responder, open_atom_v, what);
   if (found->second.cancel_asked) {
-    self->send(others->responder, failed_atom_v, what.id, cancelled(), std::move(what.trace));
+    mail.send(self, others->responder, failed_atom_v, what.id, cancelled(), std::move(what.trace));
   } else if (what.made && !what.made->tokens.empty()) {
     // Readers have its beginning: no other answer will do.
     what.cache.status = cache_status::bypass;
     what.cache.reason = "goes on after a restart of the daemon";
-    self->send(others->batcher, compute_atom_v, std::move(what));
+    mail.send(self, others->batcher, compute_atom_v, std::move(what));
   } else {
-    self->send(others->cache, lookup_atom_v, std::move(what));
+    mail.send(self, others->cache, lookup_atom_v, std::move(what));
   }
 }
 
@@ -312,8 +312,8 @@ void ledger_state::end_unstarted(ledger_actor::pointer self, const job_id& id, f
   nothing.attempt = status.attempt;
   nothing.parent = status.parent;
   nothing.index = status.index;
-  self->send(others->responder, open_atom_v, std::move(nothing));
-  self->send(others->responder, failed_atom_v, id, std::move(why), std::vector<trace_entry>{});
+  mail.send(self, others->responder, open_atom_v, std::move(nothing));
+  mail.send(self, others->responder, failed_atom_v, id, std::move(why), std::vector<trace_entry>{});
 }
 
 // ------------------------------------------------------------------ put back
@@ -341,8 +341,8 @@ void ledger_state::park(ledger_actor::pointer self) {
       waiters[id].push_back(std::move(one));
     }
     // The responder forgets it first, so that the end of its sequence is nobody's end.
-    self->send(others->responder, lost_atom_v, id);
-    self->send(others->cache, cancel_atom_v, id);
+    mail.send(self, others->responder, lost_atom_v, id);
+    mail.send(self, others->cache, cancel_atom_v, id);
     (void)facts->set_state(id, job_state::queued);
     backlog.push(order_of(entry.status));
   }

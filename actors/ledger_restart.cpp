@@ -112,7 +112,7 @@ void ledger_state::reopen_batch(ledger_actor::pointer self, const store::job_rec
   parent.what = std::move(what);
   parent.more_follows = row.more;
   parent.is_parent = parent.recovered = true;
-  self->send(others->responder, open_atom_v, std::move(parent));
+  mail.send(self, others->responder, open_atom_v, std::move(parent));
 }
 
 } // namespace bitnetd::actors

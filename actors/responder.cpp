@@ -57,12 +57,12 @@ void responder_state::started(responder_actor::pointer self, job what, std::uint
   }
   // Its cancel was faster than the job: it may not compute for nobody. The batcher has handed it to
   // the worker before it told us, so that this cancel comes after.
-  self->send(others->batcher, cancel_atom_v, id);
+  mail.send(self, others->batcher, cancel_atom_v, id);
   let_go(self, id);
 }
 
 void responder_state::let_go(responder_actor::pointer self, const job_id& id) {
-  self->send(others->cache, settled_atom_v, id, answer_ptr{}, false);
+  mail.send(self, others->cache, settled_atom_v, id, answer_ptr{}, false);
 }
 
 void responder_state::send_delta(responder_actor::pointer self, assembly& to) {
@@ -71,7 +71,7 @@ void responder_state::send_delta(responder_actor::pointer self, assembly& to) {
     out.to = to.what().what->reply_to;
     out.principal = to.what().what->principal;
     out.what = std::move(*delta);
-    self->send(others->outbox, std::move(out));
+    mail.send(self, others->outbox, std::move(out));
   }
 }
 
@@ -97,7 +97,7 @@ void responder_state::add(responder_actor::pointer self, const output& piece) {
     counters->first_token(
         std::chrono::duration<double, std::milli>(time->mono() - to.what().what->arrived).count());
   if (to.what().what->durable) { // a delta leaves only after its tokens are in the log
-    self->send(others->ledger, piece);
+    mail.send(self, others->ledger, piece);
     return;
   }
   send_delta(self, to);
@@ -120,16 +120,16 @@ void responder_state::more_credit(responder_actor::pointer self, const query& mo
     found->second.add_credit(more.credit);
     send_delta(self, found->second);
   }
-  self->send(others->ledger, credit_atom_v, more); // whoever is attached
+  mail.send(self, others->ledger, credit_atom_v, more); // whoever is attached
 }
 
 void responder_state::recall(responder_actor::pointer self, const std::vector<job_id>& ids) {
   for (const auto& id : ids) {
     const auto found = open.find(id);
     if (found == open.end())
-      self->send(others->batcher, finished_atom_v, UINT32_MAX, id); // it ended before
+      mail.send(self, others->batcher, finished_atom_v, UINT32_MAX, id); // it ended before
     else
-      self->send(others->batcher, resumed_atom_v, id, found->second.tokens());
+      mail.send(self, others->batcher, resumed_atom_v, id, found->second.tokens());
   }
 }
 
@@ -142,7 +142,7 @@ void responder_state::check_deadlines(responder_actor::pointer self) {
     query stop; // by the job's own route, so that it cannot overtake the job
     stop.admin = true;
     stop.jobs = {id};
-    self->send(others->ledger, cancel_atom_v, std::move(stop));
+    mail.send(self, others->ledger, cancel_atom_v, std::move(stop));
   }
 }
 
@@ -198,9 +198,9 @@ void responder_state::retry(responder_actor::pointer self, assembly& again,
                  fmt::format("checks failed: {}; again with seed {}", fmt::join(failed, ", "),
                              again.what().how->sampling.seed)));
   if (again.what().what->durable) // before anything of the new attempt can come
-    self->send(others->ledger, redrawn_atom_v, again.what().id, again.what().how->sampling.seed,
-               again.retries());
-  self->send(others->batcher, compute_atom_v, again.what());
+    mail.send(self, others->ledger, redrawn_atom_v, again.what().id,
+              again.what().how->sampling.seed, again.retries());
+  mail.send(self, others->batcher, compute_atom_v, again.what());
 }
 
 void responder_state::hit(responder_actor::pointer self, job what, const answer_ptr& found) {
@@ -265,7 +265,7 @@ void responder_state::end(responder_actor::pointer self, assembly& done, job_sta
   const bool keep = what && computed && what->failed_checks.empty();
   const bool stored = keep && ended.cache.status == cache_status::miss &&
                       !ended.what->cache.no_store && !ended.cache.no_room;
-  self->send(others->cache, settled_atom_v, ended.id, what, keep);
+  mail.send(self, others->cache, settled_atom_v, ended.id, what, keep);
   if (what && computed)
     counters->tokens(what->used.prompt_tokens, 0, what->used.completion_tokens);
   else if (what)
@@ -289,7 +289,7 @@ void responder_state::announce(responder_actor::pointer self, const job& ended, 
       last.has_reply = true;
       last.out = std::move(out);
     } else {
-      self->send(others->outbox, std::move(out));
+      mail.send(self, others->outbox, std::move(out));
     }
   }
   const nlohmann::json told{{"job", ended.id.text()},
@@ -297,8 +297,8 @@ void responder_state::announce(responder_actor::pointer self, const job& ended, 
                             {"model", result->model},
                             {"cache", to_string(result->cache.status)}};
   last.result = std::move(result);
-  self->send(others->ledger, ended_atom_v, std::move(last));
-  self->send(others->outbox, event{"job", told.dump(), ended.what->principal});
+  mail.send(self, others->ledger, ended_atom_v, std::move(last));
+  mail.send(self, others->outbox, event{"job", told.dump(), ended.what->principal});
 }
 
 void responder_state::collect(responder_actor::pointer self, const job& child, result_ptr result) {
@@ -348,7 +348,7 @@ void responder_state::close(responder_actor::pointer self) {
     auto stopped = std::make_shared<reply_result>();
     stopped->state = job_state::failed;
     stopped->error = internal("the daemon stopped before the job ended");
-    self->send(others->outbox, closing_reply(what, stopped));
+    mail.send(self, others->outbox, closing_reply(what, stopped));
   };
   for (const auto& [id, job] : open)
     tell(job.what());
@@ -367,7 +367,8 @@ responder_actor::behavior_type responder(responder_actor::stateful_pointer<respo
     self->quit(end.reason);
   });
   self->delayed_send(self, responder_tick, tick_atom_v);
-  return {
+  return in_groups<responder_actor>(
+      self, self->state.mail,
       [self](open_atom, job& what) { self->state.begin(self, std::move(what)); },
       [self](hit_atom, job& what, const answer_ptr& found) {
         self->state.hit(self, std::move(what), found);
@@ -389,7 +390,7 @@ responder_actor::behavior_type responder(responder_actor::stateful_pointer<respo
       [self](seen_atom, const job_id& id) {
         if (const auto found = self->state.open.find(id); found != self->state.open.end())
           found->second.seen();
-        self->send(self->state.others->ledger, seen_atom_v, id);
+        self->state.mail.send(self, self->state.others->ledger, seen_atom_v, id);
       },
       [self](lost_atom, const job_id& id) { self->state.open.erase(id); },
       [self](credit_atom, const query& more) { self->state.more_credit(self, more); },
@@ -401,8 +402,7 @@ responder_actor::behavior_type responder(responder_actor::stateful_pointer<respo
       [self](connect_atom, const peers_ptr& others) { self->state.others = others; },
       [](configure_atom, const conf::config_ptr&) {
         // Every job brings the version that it runs under.
-      },
-  };
+      });
 }
 
 } // namespace bitnetd::actors

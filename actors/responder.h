@@ -4,6 +4,7 @@
 #include "actors/assembly.h"
 #include "actors/interfaces.h"
 #include "actors/metrics.h"
+#include "actors/outgoing.h"
 #include "base/clock.h"
 
 #include <caf/stateful_actor.hpp>
@@ -19,6 +20,8 @@ struct responder_state {
   std::shared_ptr<const clock> time;
   std::shared_ptr<metrics> counters;
   peers_ptr others;
+  /// Whoever has his answer and asks again finds it in the cache, and the job ended.
+  outgoing<cache_actor, ledger_actor, batcher_actor> mail;
   std::unordered_map<job_id, assembly> open;
   std::unordered_map<job_id, batch_assembly> batches;
 

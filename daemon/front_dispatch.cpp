@@ -128,25 +128,25 @@ void front_loop::on_request(const origin& from, wire::request&& request, std::st
         else if constexpr (std::is_same_v<kind, wire::submit>)
           on_submit(from, std::move(what), body);
         else if constexpr (std::is_same_v<kind, wire::credit>)
-          caf::anon_send(actors_->responder, actors::credit_atom_v, to_query(what, from));
+          mail_.send(actors_->responder, actors::credit_atom_v, to_query(what, from));
         else if constexpr (std::is_same_v<kind, wire::attach>)
           on_attach(from, what);
         else if constexpr (std::is_same_v<kind, wire::detach>)
           on_detach(from, what);
         else if constexpr (std::is_same_v<kind, wire::dead_query> ||
                            std::is_same_v<kind, wire::dead_order>)
-          caf::anon_send(actors_->ledger, actors::manage_atom_v, std::string(type),
-                         to_query(what, from));
+          mail_.send(actors_->ledger, actors::manage_atom_v, std::string(type),
+                     to_query(what, from));
         else if constexpr (std::is_same_v<kind, wire::status_query>)
-          caf::anon_send(actors_->ledger, actors::status_atom_v, to_query(what, from));
+          mail_.send(actors_->ledger, actors::status_atom_v, to_query(what, from));
         else if constexpr (std::is_same_v<kind, wire::result_query>)
-          caf::anon_send(actors_->ledger, actors::result_atom_v, to_query(what, from));
+          mail_.send(actors_->ledger, actors::result_atom_v, to_query(what, from));
         else if constexpr (std::is_same_v<kind, wire::list_query>)
-          caf::anon_send(actors_->ledger, actors::list_atom_v, to_query(what, from));
+          mail_.send(actors_->ledger, actors::list_atom_v, to_query(what, from));
         else if constexpr (std::is_same_v<kind, wire::ack>)
-          caf::anon_send(actors_->ledger, actors::ack_atom_v, to_query(what, from));
+          mail_.send(actors_->ledger, actors::ack_atom_v, to_query(what, from));
         else if constexpr (std::is_same_v<kind, wire::cancel>)
-          caf::anon_send(actors_->analyzer, actors::cancel_atom_v, to_query(what, from));
+          mail_.send(actors_->analyzer, actors::cancel_atom_v, to_query(what, from));
         else if constexpr (std::is_same_v<kind, wire::tokenize> ||
                            std::is_same_v<kind, wire::detokenize>)
           on_tokens(from, to_query(std::move(what), from), body.size());
@@ -199,7 +199,7 @@ void front_loop::on_submit(const origin& from, wire::submit&& what, std::string_
   open.durable = request->durable;
   peers_.opened({from.reply_to.socket, from.reply_to.peer}, from.reply_to.tag, std::move(open));
   BITNETD_FAULT_POINT("front.submit");
-  caf::anon_send(actors_->analyzer, actors::submit_atom_v, std::move(request));
+  mail_.send(actors_->analyzer, actors::submit_atom_v, std::move(request));
 }
 
 bool front_loop::count(const origin& from, std::size_t jobs, std::size_t bytes) {
@@ -215,7 +215,7 @@ void front_loop::on_tokens(const origin& from, actors::token_query what, std::si
   if (!count(from, 1, body_bytes))
     return;
   what.bytes = body_bytes;
-  caf::anon_send(actors_->analyzer, std::move(what));
+  mail_.send(actors_->analyzer, std::move(what));
 }
 
 void front_loop::on_attach(const origin& from, const wire::attach& what) {
@@ -226,13 +226,13 @@ void front_loop::on_attach(const origin& from, const wire::attach& what) {
   open.durable = true; // for `goodbye`: it can be attached to again
   open.reads = query.jobs.front();
   peers_.opened({from.reply_to.socket, from.reply_to.peer}, from.reply_to.tag, std::move(open));
-  caf::anon_send(actors_->ledger, actors::attach_atom_v, std::move(query));
+  mail_.send(actors_->ledger, actors::attach_atom_v, std::move(query));
 }
 
 void front_loop::on_detach(const origin& from, const wire::detach& what) {
   auto query = to_query(what, from);
   peers_.detached({from.reply_to.socket, from.reply_to.peer}, query.jobs.front());
-  caf::anon_send(actors_->ledger, actors::detach_atom_v, std::move(query));
+  mail_.send(actors_->ledger, actors::detach_atom_v, std::move(query));
 }
 
 void front_loop::on_admin(const origin& from, std::string_view type, const wire::request& request) {
@@ -248,8 +248,9 @@ void front_loop::on_admin(const origin& from, std::string_view type, const wire:
     out.timeout = std::chrono::seconds{*what->timeout_s};
   if (const auto* what = std::get_if<wire::cache_order>(&request)) {
     out.cache = to_order(*what);
-    return caf::anon_send(actors_->cache, actors::admin_atom_v, std::move(out));
+    return mail_.send(actors_->cache, actors::admin_atom_v, std::move(out));
   }
+  mail_.flush(); // it holds for what comes after it
   caf::anon_send(actors_->supervisor, actors::admin_atom_v, std::move(out));
 }
 

@@ -4,8 +4,6 @@
 #include "base/fault.h"
 #include "base/log.h"
 
-#include <caf/send.hpp>
-
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -63,8 +61,10 @@ void front_loop::run() {
       receive_some(i);
     for (auto& events : events_)
       events.drain_subscriptions(receives_per_wake);
+    mail_.flush(); // what was read is on its way while replies are written
     drain_queue();
     retry_pending();
+    mail_.flush();
   }
   say_goodbye();
   routers_.clear();
@@ -88,11 +88,16 @@ void front_loop::poll() {
 }
 
 void front_loop::receive_some(std::uint32_t socket) {
+  auto since = options_.time->mono();
   for (int i = 0; i < receives_per_wake; ++i) {
     const auto message = routers_[socket].receive();
     if (!message)
       return;
     on_message(socket, *message);
+    if (const auto now = options_.time->mono(); now - since > actors::longest_hold) {
+      mail_.flush();
+      since = now;
+    }
   }
 }
 
@@ -190,14 +195,14 @@ void front_loop::drop_peer(const peer_key& peer) {
     actors::query cancel;
     cancel.principal = principal;
     cancel.jobs.push_back(job);
-    caf::anon_send(actors_->analyzer, actors::cancel_atom_v, std::move(cancel));
+    mail_.send(actors_->analyzer, actors::cancel_atom_v, std::move(cancel));
   }
   for (const auto& job : left.detached) {
     actors::query detach;
     detach.reply_to.socket = peer.first;
     detach.reply_to.peer = peer.second; // who it was; the answer finds nobody
     detach.jobs.push_back(job);
-    caf::anon_send(actors_->ledger, actors::detach_atom_v, std::move(detach));
+    mail_.send(actors_->ledger, actors::detach_atom_v, std::move(detach));
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "actors/outgoing.h"
 #include "daemon/accounts.h"
 #include "daemon/front.h"
 #include "daemon/front_sockets.h"
@@ -89,6 +90,7 @@ private:
 
   conf::config_ptr config_;
   actors::peers_ptr actors_;
+  actors::outgoing_run mail_; ///< what was read in this turn
   accounts accounts_;
   peers_table peers_;
   std::vector<peer_key> gone_; ///< seen while replies were sent again

@@ -35,22 +35,34 @@ outbound_queue::outbound_queue(std::size_t max_bytes)
 outbound_queue::~outbound_queue() { ::close(fd_); }
 
 void outbound_queue::push(front_message message) {
-  const auto size = bytes_of(message);
-  bool was_empty = false;
+  std::vector<front_message> one;
+  one.push_back(std::move(message));
+  push(std::move(one));
+}
+
+void outbound_queue::push(std::vector<front_message> messages) {
+  bool wakes = false;
   {
     const std::lock_guard lock(mutex_);
-    if (bytes_ + size > max_bytes_ && is_droppable(message)) {
-      ++dropped_;
-      return;
-    }
-    was_empty = messages_.empty();
-    bytes_ += size;
-    messages_.push_back(std::move(message));
+    const bool was_empty = messages_.empty();
+    for (auto& message : messages)
+      keep(std::move(message));
+    wakes = was_empty && !messages_.empty(); // else the fd is readable already
   }
-  if (was_empty) { // later ones find the fd readable already
+  if (wakes) {
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto written = ::write(fd_, &one, sizeof one); // cannot overflow
   }
+}
+
+void outbound_queue::keep(front_message message) {
+  const auto size = bytes_of(message);
+  if (bytes_ + size > max_bytes_ && is_droppable(message)) {
+    ++dropped_;
+    return;
+  }
+  bytes_ += size;
+  messages_.push_back(std::move(message));
 }
 
 std::deque<front_message> outbound_queue::take() {

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace bitnetd::daemon {
 
@@ -55,6 +56,8 @@ public:
   outbound_queue& operator=(const outbound_queue&) = delete;
 
   void push(front_message message);
+  /// All at once, in this order.
+  void push(std::vector<front_message> messages);
 
   /// Takes everything and resets the eventfd. For the front's thread.
   [[nodiscard]] std::deque<front_message> take();
@@ -64,6 +67,8 @@ public:
   [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_; }
 
 private:
+  void keep(front_message message);
+
   const std::size_t max_bytes_;
   int fd_ = -1;
   std::mutex mutex_;

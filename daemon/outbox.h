@@ -16,7 +16,8 @@ using gate_actor = caf::typed_actor<caf::reacts_to<actors::reply>, caf::reacts_t
                                     caf::reacts_to<actors::connect_atom, actors::peers_ptr>,
                                     caf::reacts_to<actors::configure_atom, conf::config_ptr>,
                                     caf::reacts_to<actors::drain_atom, bool>,
-                                    caf::reacts_to<actors::lost_atom, std::string>>;
+                                    caf::reacts_to<actors::lost_atom, std::string>,
+                                    caf::reacts_to<actors::message_group>>;
 
 /// Spawns the actor that writes replies as BN1 bodies into the front's queue. It never waits.
 [[nodiscard]] gate_actor spawn_outbox(caf::actor_system& system,

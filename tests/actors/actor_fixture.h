@@ -26,16 +26,23 @@ class stand_in {
 public:
   explicit stand_in(caf::actor_system& system) {
     // An argument, not a capture: CAF 0.17.6 dereferences a null pointer where there is none.
-    const auto listen = [](caf::event_based_actor* self,
-                           const decltype(heard_)& heard) -> caf::behavior {
+    const auto listen = [](caf::event_based_actor* self, const decltype(heard_)& heard,
+                           const decltype(woken_)& woken) -> caf::behavior {
       self->set_default_handler(
-          [heard](caf::scheduled_actor*, caf::message_view& what) -> caf::result<caf::message> {
-            heard->push_back(what.move_content_to_message());
+          [heard, woken](caf::scheduled_actor*,
+                         caf::message_view& what) -> caf::result<caf::message> {
+            ++*woken;
+            auto content = what.move_content_to_message();
+            if (content.match_elements<message_group>())
+              for (const auto& one : content.get_as<message_group>(0).messages)
+                heard->push_back(one);
+            else
+              heard->push_back(std::move(content));
             return caf::message{};
           });
       return {[](stop_atom) {}};
     };
-    handle_ = system.spawn(listen, heard_);
+    handle_ = system.spawn(listen, heard_, woken_);
   }
 
   template <class Handle> [[nodiscard]] Handle as() const {
@@ -59,6 +66,8 @@ public:
       throw std::runtime_error("no such message was sent");
     return found.back();
   }
+  /// How often something came: a group of messages counts once.
+  [[nodiscard]] std::size_t woken() const { return *woken_; }
   void forget() { heard_->clear(); }
 
 private:
@@ -68,6 +77,7 @@ private:
   }
 
   std::shared_ptr<std::vector<caf::message>> heard_ = std::make_shared<std::vector<caf::message>>();
+  std::shared_ptr<std::size_t> woken_ = std::make_shared<std::size_t>(0);
   caf::actor handle_;
 };
 
@@ -127,6 +137,15 @@ public:
   template <class Handle, class... Ts> void tell(const Handle& to, Ts&&... what) {
     caf::anon_send(to, std::forward<Ts>(what)...);
     run.run();
+  }
+  /// Lets the next actors run, one after another; false when they are others than these.
+  bool woken_in_turn(const std::vector<const stand_in*>& expected) {
+    for (const auto* next : expected) {
+      const auto before = next->woken();
+      if (!run.try_run_once() || next->woken() != before + 1)
+        return false;
+    }
+    return true;
   }
   /// Asks the actor under test and returns its answer, which must come without time passing.
   template <class Answer, class Handle, class... Ts>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "actors/interfaces.h"
+#include "actors/outgoing.h"
 
 #include <caf/event_based_actor.hpp>
 
@@ -16,11 +16,10 @@
 namespace bitnetd::actors::testing {
 
 /// OUTBOX and DOOR in one, as in the daemon.
-using gate_actor =
-    caf::typed_actor<caf::reacts_to<reply>, caf::reacts_to<event>,
-                     caf::reacts_to<connect_atom, peers_ptr>,
-                     caf::reacts_to<configure_atom, conf::config_ptr>,
-                     caf::reacts_to<drain_atom, bool>, caf::reacts_to<lost_atom, std::string>>;
+using gate_actor = caf::typed_actor<
+    caf::reacts_to<reply>, caf::reacts_to<event>, caf::reacts_to<connect_atom, peers_ptr>,
+    caf::reacts_to<configure_atom, conf::config_ptr>, caf::reacts_to<drain_atom, bool>,
+    caf::reacts_to<lost_atom, std::string>, caf::reacts_to<message_group>>;
 
 /// Everything that was said to one client request, told by its tag.
 struct conversation {
@@ -132,15 +131,18 @@ private:
   peers_ptr peers_;
 };
 
-inline gate_actor::behavior_type gate(gate_actor::pointer, std::shared_ptr<recorder> into) {
-  return {
-      [into](const reply& what) { into->add(what); },
+struct gate_state {
+  grouping groups;
+};
+
+inline gate_actor::behavior_type gate(gate_actor::stateful_pointer<gate_state> self,
+                                      std::shared_ptr<recorder> into) {
+  return in_groups<gate_actor>(
+      self, self->state.groups, [into](const reply& what) { into->add(what); },
       [into](const event& what) { into->add(what); },
       [into](connect_atom, const peers_ptr& all) { into->add(all); },
-      [](configure_atom, const conf::config_ptr&) {},
-      [](drain_atom, bool) {},
-      [](lost_atom, const std::string&) {},
-  };
+      [](configure_atom, const conf::config_ptr&) {}, [](drain_atom, bool) {},
+      [](lost_atom, const std::string&) {});
 }
 
 } // namespace bitnetd::actors::testing

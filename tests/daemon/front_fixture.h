@@ -9,6 +9,7 @@
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
 #include <caf/event_based_actor.hpp>
+#include <caf/message_handler.hpp>
 #include <caf/scoped_actor.hpp>
 #include <caf/send.hpp>
 #include <catch2/catch.hpp>
@@ -77,7 +78,7 @@ struct pipeline_record {
 /// supervisor. The pipeline's own tests are elsewhere: here only what leaves the front counts.
 inline caf::behavior stand_in(caf::event_based_actor* self, pipeline_record* seen) {
   self->set_default_handler(caf::drop);
-  return {
+  const caf::message_handler one{
       [=](actors::submit_atom, const actors::request_ptr& what) { seen->submits.add(what); },
       [=](actors::cancel_atom, const actors::query& q) {
         seen->queries.add({"cancel", q});
@@ -108,6 +109,10 @@ inline caf::behavior stand_in(caf::event_based_actor* self, pipeline_record* see
       },
       [=](actors::admin_atom, const actors::admin_request& r) { seen->admin.add(r); },
   };
+  return one.or_else([one](actors::message_group& group) {
+    for (auto& message : group.messages)
+      (void)caf::message_handler{one}(message);
+  });
 }
 
 struct message {

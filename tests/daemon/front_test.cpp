@@ -310,6 +310,33 @@ TEST_CASE("a stream whose client is gone is cancelled where that was agreed", "[
   }
 }
 
+TEST_CASE("many submits of one connection come and are answered in their order",
+          "[daemon][front]") {
+  front_fixture house;
+  house.connect_pipeline();
+  auto client = house.open("front.sock");
+  constexpr int n = 200; // more than one turn of the front takes
+  for (int i = 0; i < n; ++i)
+    client.send("submit", std::to_string(i), i == 7 ? "{" : R"({"prompt":"x","mode":"sync"})");
+  CHECK(client.receive().id == "7"); // refused by itself
+  actors::message_group replies;
+  for (int i = 0; i < n; ++i) {
+    if (i == 7)
+      continue;
+    const auto request = house.seen.submits.next();
+    CHECK(request->reply_to.tag == std::to_string(i));
+    actors::reply out;
+    out.to = request->reply_to;
+    out.principal = request->principal;
+    out.what = actors::reply_document{"result", "{}"};
+    replies.messages.push_back(caf::make_message(std::move(out)));
+  }
+  caf::anon_send(house.outbox, std::move(replies));
+  for (int i = 0; i < n; ++i)
+    if (i != 7)
+      CHECK(client.receive().id == std::to_string(i));
+}
+
 TEST_CASE("events are numbered per topic", "[daemon][front]") {
   front_fixture house;
   auto subscriber = house.open("events.sock", zmq::socket_type::sub);

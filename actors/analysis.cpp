@@ -264,7 +264,8 @@ std::variant<traits, failure> analyze(const request& what, std::uint32_t item,
     how.plan_reason = "analysis is off";
     return how;
   }
-  how.skeleton = skeleton_of(how.cache_text);
+  if (what.is_batch) // compared among its items
+    how.skeleton = skeleton_of(how.cache_text);
   choose_strategy(how, words);
   if (auto why = estimate(how, what, with))
     return std::move(*why);

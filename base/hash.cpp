@@ -18,10 +18,21 @@ std::string hash128::hex() const {
   return out;
 }
 
+namespace {
+
+// Fetched once: OpenSSL 3 would look its provider up for every hash, which takes as long as hashing
+// a prompt.
+const EVP_MD* blake2b() {
+  static EVP_MD* const fetched = EVP_MD_fetch(nullptr, "BLAKE2B-512", nullptr);
+  return fetched != nullptr ? fetched : EVP_blake2b512();
+}
+
+} // namespace
+
 struct hasher::state {
   EVP_MD_CTX* context = EVP_MD_CTX_new();
   state() {
-    if (context == nullptr || EVP_DigestInit_ex(context, EVP_blake2b512(), nullptr) != 1)
+    if (context == nullptr || EVP_DigestInit_ex(context, blake2b(), nullptr) != 1)
       throw std::bad_alloc{};
   }
   ~state() { EVP_MD_CTX_free(context); }
@@ -58,7 +69,7 @@ hash128 hasher::finish() {
 
 hash128 hash_bytes(std::span<const std::byte> bytes) {
   std::array<std::uint8_t, EVP_MAX_MD_SIZE> full{};
-  if (EVP_Digest(bytes.data(), bytes.size(), full.data(), nullptr, EVP_blake2b512(), nullptr) != 1)
+  if (EVP_Digest(bytes.data(), bytes.size(), full.data(), nullptr, blake2b(), nullptr) != 1)
     throw std::bad_alloc{};
   hash128 out;
   std::memcpy(out.bytes.data(), full.data(), out.bytes.size());

@@ -29,6 +29,9 @@ enum class column_kind {
 struct column {
   std::string_view name;
   column_kind kind = column_kind::index;
+  /// Its keys end in an id, and what comes before is one of few: their rows are mostly written in
+  /// the order of the ids, and the place of the last one of each is remembered.
+  bool ends_in_id = false;
 };
 
 struct database_options {

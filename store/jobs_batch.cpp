@@ -65,10 +65,8 @@ status jobs_batch::accept(const job_record& job) {
     return checked;
 
   const auto key = jobs::job_key(job.id);
-  if (const auto known = s.look(job.id))
-    return {errc::exists, "job " + job.id.text() + " is stored already"};
-  else if (known.why().code() != errc::not_found)
-    return known.why();
+  if (auto unknown = s.is_new(job.id); !unknown)
+    return unknown;
 
   const auto child = job.parent ? jobs::child_key(*job.parent, job.index) : std::string();
   if (job.parent) {

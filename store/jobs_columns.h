@@ -39,7 +39,7 @@ inline constexpr std::array<column, 15> columns = {{{"default", column_kind::ind
                                                     {"result", column_kind::text},
                                                     {"output", column_kind::index},
                                                     {"key", column_kind::lookup},
-                                                    {"owner", column_kind::index},
+                                                    {"owner", column_kind::index, true},
                                                     {"child", column_kind::index},
                                                     {"open", column_kind::index},
                                                     {"ended", column_kind::index},

@@ -112,6 +112,10 @@ jobs_db::jobs_db(const std::filesystem::path& directory, const jobs_options& opt
   const auto sequence = self.rows->sequence(); // before anything is written
   const bool migrated = check_schema(*self.rows, directory);
   self.totals = load_totals(*self.rows, directory);
+  const auto last = self.last_id();
+  if (!last)
+    throw open_error(last.why().code(), damaged(directory, last.why()));
+  self.newest = *last;
   if (migrated)
     finish_migration(directory);
   self.loss = find_loss(*self.rows, before, sequence, self.totals.accepted, directory);

@@ -30,10 +30,12 @@ struct jobs_db::impl {
   std::optional<journal_loss> loss;
   mutable std::mutex totals_mutex; // the writer changes them, anybody reads
   job_totals totals;
+  job_id newest; // no record has a greater id; the writer's
 
   result<job_record> find(const job_id& job) const;
   result<key_entry> find_key(const std::string& row, std::int64_t now_us) const;
   result<output_position> position(const job_id& job) const;
+  result<job_id> last_id() const;
   result<std::vector<job_id>> live(std::string_view why) const;
   /// The number that the next item of this batch to end will have.
   result<std::uint32_t> next_completed(const job_id& parent) const;
@@ -64,6 +66,8 @@ struct jobs_batch::pending {
   std::uint64_t accepted = 0;
   std::size_t facts = 0;
 
+  /// errc::exists where the job is in the database or in this batch.
+  status is_new(const job_id& job);
   /// The job as this batch sees it.
   result<held*> look(const job_id& job);
   /// The same; invalid if it has ended.

@@ -213,10 +213,12 @@ result<std::vector<job_record>> jobs_db::dead(const std::optional<job_id>& after
   return out;
 }
 
-result<job_id> jobs_db::last_id() const {
+result<job_id> jobs_db::last_id() const { return impl_->last_id(); }
+
+result<job_id> jobs_db::impl::last_id() const {
   job_id greatest;
   greatest.bytes.fill(0xFF);
-  auto row = impl_->rows->rows(jobs::records);
+  auto row = rows->rows(jobs::records);
   row.seek_at_or_before(jobs::job_key(greatest));
   if (row.valid())
     return key_reader(row.key()).id();

@@ -3,6 +3,7 @@
 #include "store/jobs_impl.h"
 #include "store/records.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace bitnetd::store {
@@ -25,6 +26,16 @@ result<jobs_batch::pending::held*> jobs_batch::pending::look(const job_id& job) 
   fresh.record = std::move(*record);
   fresh.stored_bytes = key.size() + stored->size();
   return &jobs.insert_or_assign(job, std::move(fresh)).first->second;
+}
+
+status jobs_batch::pending::is_new(const job_id& job) {
+  // Ids come in ascending order: all but a few are told to be new without reading.
+  if (job > db.newest && !jobs.contains(job))
+    return {};
+  const auto known = look(job);
+  if (known)
+    return {errc::exists, "job " + job.text() + " is stored already"};
+  return known.why().code() == errc::not_found ? status() : known.why();
 }
 
 result<jobs_batch::pending::held*> jobs_batch::pending::look_open(const job_id& job) {
@@ -131,6 +142,8 @@ status jobs_batch::pending::commit(durability how) {
     const std::lock_guard lock(db.totals_mutex);
     db.totals = after;
   }
+  if (!jobs.empty()) // among them all that were accepted
+    db.newest = std::max(db.newest, jobs.rbegin()->first);
   if (how == durability::synced)
     db.watch();
   clear();

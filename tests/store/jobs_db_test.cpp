@@ -103,6 +103,23 @@ TEST_CASE("a group of facts is true together, or not at all", "[store][jobs]") {
   CHECK(db.find(job_number(3)).why().code() == errc::not_found); // nobody else does
 }
 
+TEST_CASE("an id is stored once, whether it is the newest or not", "[store][jobs]") {
+  const scratch_folder folder;
+  {
+    jobs_db db(folder.path());
+    must(db.accept(std::array{some_job(5), some_job(9)}));
+    for (const std::uint32_t known : {5, 9})
+      CHECK(db.accept(std::array{some_job(known)}).code() == errc::exists);
+    must(db.accept(std::array{some_job(3), some_job(7)})); // new, and older than the newest
+    CHECK(db.accept(std::array{some_job(12), some_job(12)}).code() == errc::exists);
+  }
+  jobs_db db(folder.path());
+  for (const std::uint32_t known : {3, 5, 7, 9})
+    CHECK(db.accept(std::array{some_job(known)}).code() == errc::exists);
+  must(db.accept(std::array{some_job(10)}));
+  CHECK(db.totals() == must(db.recount()));
+}
+
 TEST_CASE("a job goes through its states to its end, all in one batch or step by step",
           "[store][jobs]") {
   const scratch_folder folder;

@@ -1,139 +1,109 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/wire_replies.h"
 
-#include <nlohmann/json.hpp>
+#include "daemon/wire_json_text.h"
 
-#include <array>
-#include <charconv>
 #include <cmath>
+#include <string>
+#include <string_view>
 
 namespace bitnetd::wire {
 
 namespace {
 
-using nlohmann::json;
-
-std::string text_of(const json& body) {
-  return body.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
 // Clocks know microseconds at best: three digits of a millisecond are all there is to tell.
 double ms(double value) { return std::isfinite(value) ? std::round(value * 1000) / 1000 : 0; }
 
-// The double whose shortest digits are the float's: 0.1, not 0.10000000149011612.
-double shortest(float value) {
-  std::array<char, 32> digits{};
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
-  double out = 0;
-  std::from_chars(digits.data(), end, out);
-  return out;
-}
-
-template <class T> void put(json& out, const char* name, const std::optional<T>& value) {
-  if (value)
-    out[name] = *value;
-}
-void put(json& out, const char* name, const std::string& value) {
-  if (!value.empty())
-    out[name] = value;
-}
-
-json body_of(const cache_block& cache) {
-  json out{{"status", cache.status}, {"stored", cache.stored}};
-  put(out, "tier", cache.tier);
-  put(out, "reason", cache.reason);
-  put(out, "similarity", cache.similarity);
-  put(out, "confidence", cache.confidence);
-  put(out, "wrong_bound", cache.wrong_bound);
-  put(out, "veto", cache.veto);
+void write(json_text& out, const cache_block& cache) {
+  out.begin_object().field("status", cache.status).field("stored", cache.stored);
+  out.field_if_any("tier", cache.tier).field_if_any("reason", cache.reason);
+  out.field("similarity", cache.similarity).field("confidence", cache.confidence);
+  out.field("wrong_bound", cache.wrong_bound).field_if_any("veto", cache.veto);
   if (!cache.explanation.empty())
-    out["explain"] = json::parse(cache.explanation);
-  put(out, "age_s", cache.age_s);
-  put(out, "ttl_s", cache.ttl_s);
-  if (cache.entry != 0)
-    out["entry"] = std::to_string(cache.entry); // more than 53 bits: not every reader has numbers
+    out.name("explain").raw(cache.explanation);
+  out.field("age_s", cache.age_s).field("ttl_s", cache.ttl_s);
+  if (cache.entry != 0) // more than 53 bits: not every reader has numbers
+    out.field("entry", std::to_string(cache.entry));
   if (cache.saved_ms > 0)
-    out["saved_ms"] = ms(cache.saved_ms);
-  return out;
+    out.field("saved_ms", ms(cache.saved_ms));
+  out.end_object();
 }
 
-json body_of(const std::vector<trace_line>& trace) {
-  json out = json::array();
-  for (const auto& line : trace)
-    out.push_back({{"phase", line.phase},
-                   {"started_us", line.started_us},
-                   {"took_us", line.took_us},
-                   {"decision", line.decision}});
-  return out;
+void write(json_text& out, const std::vector<trace_line>& trace) {
+  out.begin_array();
+  for (const auto& line : trace) {
+    out.begin_object().field("phase", line.phase).field("started_us", line.started_us);
+    out.field("took_us", line.took_us).field("decision", line.decision).end_object();
+  }
+  out.end_array();
 }
 
-json body_of(const error& what) {
+void write(json_text& out, const error& what) {
   const auto& kind = error_with_code(what.code);
-  json out{{"code", what.code},
-           {"name", what.name.empty() ? std::string(kind.name) : what.name},
-           {"msg", what.message},
-           {"retry", kind.retry}};
-  put(out, "field", what.field);
-  put(out, "limit", what.limit);
-  put(out, "retry_after_ms", what.retry_after_ms);
-  put(out, "job", what.job);
-  put(out, "state", what.state);
+  out.begin_object().field("code", what.code);
+  out.field("name", what.name.empty() ? kind.name : std::string_view(what.name));
+  out.field("msg", what.message).field("retry", kind.retry).field_if_any("field", what.field);
+  out.field("limit", what.limit).field("retry_after_ms", what.retry_after_ms);
+  out.field_if_any("job", what.job).field_if_any("state", what.state);
   if (what.cache)
-    out["cache"] = body_of(*what.cache);
+    write(out.name("cache"), *what.cache);
   if (!what.trace.empty())
-    out["trace"] = body_of(what.trace);
-  return out;
+    write(out.name("trace"), what.trace);
+  out.end_object();
 }
 
 // What only an answer has.
-void put_answer(json& out, const result& what) {
+void write_answer(json_text& out, const result& what) {
   if (what.embedding.empty()) {
-    out["text"] = what.text;
+    out.field("text", what.text);
   } else {
-    auto& vector = out["embedding"] = json::array();
+    out.name("embedding").begin_array();
     for (const float x : what.embedding)
-      vector.push_back(shortest(x));
+      out.value(x);
+    out.end_array();
   }
-  put(out, "finish", what.finish);
-  out["usage"] = {{"prompt", what.prompt_tokens},
-                  {"cached", what.cached_tokens},
-                  {"completion", what.completion_tokens}};
+  out.field_if_any("finish", what.finish).name("usage").begin_object();
+  out.field("prompt", what.prompt_tokens).field("cached", what.cached_tokens);
+  out.field("completion", what.completion_tokens).end_object();
   if (what.mean_logprob && std::isfinite(*what.mean_logprob))
-    out["mean_logprob"] = *what.mean_logprob;
+    out.field("mean_logprob", *what.mean_logprob);
   if (!what.failed_checks.empty())
-    out["failed_checks"] = what.failed_checks;
+    out.field("failed_checks", what.failed_checks);
 }
 
-json body_of(const result& what) {
-  json out{{"job", what.job}, {"state", what.state}, {"attempt", what.attempt}};
+void write(json_text& out, const result& what) {
+  out.begin_object().field("job", what.job).field("state", what.state);
+  out.field("attempt", what.attempt);
   if (what.has_answer)
-    put_answer(out, what);
-  out["timing"] = {{"queue_ms", ms(what.queue_ms)},
-                   {"prefill_ms", ms(what.prefill_ms)},
-                   {"decode_ms", ms(what.decode_ms)},
-                   {"ttft_ms", ms(what.first_token_ms)},
-                   {"total_ms", ms(what.total_ms)}};
-  put(out, "model", what.model);
-  put(out, "profile", what.profile);
-  put(out, "custom_id", what.custom_id);
-  put(out, "index", what.index);
-  out["config_version"] = what.config_version;
+    write_answer(out, what);
+  out.name("timing").begin_object().field("queue_ms", ms(what.queue_ms));
+  out.field("prefill_ms", ms(what.prefill_ms)).field("decode_ms", ms(what.decode_ms));
+  out.field("ttft_ms", ms(what.first_token_ms)).field("total_ms", ms(what.total_ms)).end_object();
+  out.field_if_any("model", what.model).field_if_any("profile", what.profile);
+  out.field_if_any("custom_id", what.custom_id).field("index", what.index);
+  out.field("config_version", what.config_version);
   if (!what.meta.empty())
-    out["meta"] = what.meta;
+    out.field("meta", what.meta);
   if (!what.trace.empty())
-    out["trace"] = body_of(what.trace);
+    write(out.name("trace"), what.trace);
   if (what.error)
-    out["error"] = body_of(*what.error);
-  if (!what.is_batch) {
-    put(out, "model_hash", what.model_hash);
-    out["seed"] = what.seed;
-    out["cache"] = body_of(what.cache);
-    return out;
+    write(out.name("error"), *what.error);
+  if (what.is_batch) {
+    out.name("items").begin_array();
+    for (const auto& item : what.items)
+      write(out, item);
+    out.end_array();
+  } else {
+    out.field_if_any("model_hash", what.model_hash).field("seed", what.seed);
+    write(out.name("cache"), what.cache);
   }
-  out["items"] = json::array();
-  for (const auto& item : what.items)
-    out["items"].push_back(body_of(item));
-  return out;
+  out.end_object();
+}
+
+template <class T> std::string text_of(const T& what) {
+  json_text out;
+  write(out, what);
+  return out.take();
 }
 
 } // namespace
@@ -143,61 +113,51 @@ error::error(const refusal& why)
       limit(why.limit), retry_after_ms(why.retry_after_ms) {}
 
 std::string encode(const welcome& what) {
-  json out{{"ver", 1},
-           {"server", what.server},
-           {"epoch", what.epoch},
-           {"role", what.role},
-           {"principal", what.principal},
-           {"state", what.state},
-           {"models", what.models},
-           {"hb_ms", what.heartbeat_ms},
-           {"limits",
-            {{"body", what.body_bytes},
-             {"frame", what.frame_bytes},
-             {"max_tokens", what.max_tokens},
-             {"batch_items", what.batch_items},
-             {"open_jobs", what.open_jobs},
-             {"open_bytes", what.open_bytes}}}};
-  put(out, "events", what.events);
-  return text_of(out);
+  json_text out;
+  out.begin_object().field("ver", 1).field("server", what.server).field("epoch", what.epoch);
+  out.field("role", what.role).field("principal", what.principal).field("state", what.state);
+  out.field("models", what.models).field("hb_ms", what.heartbeat_ms);
+  out.name("limits").begin_object().field("body", what.body_bytes).field("frame", what.frame_bytes);
+  out.field("max_tokens", what.max_tokens).field("batch_items", what.batch_items);
+  out.field("open_jobs", what.open_jobs).field("open_bytes", what.open_bytes).end_object();
+  out.field_if_any("events", what.events).end_object();
+  return out.take();
 }
 
 std::string encode(const pong& what) {
-  json out{{"epoch", what.epoch}, {"state", what.state}};
+  json_text out;
+  out.begin_object().field("epoch", what.epoch).field("state", what.state);
   if (!what.t.empty())
-    out["t"] = json::parse(what.t);
-  return text_of(out);
+    out.name("t").raw(what.t);
+  return out.end_object().take();
 }
 
 std::string encode(const accepted& what) {
-  json out{{"job", what.job},
-           {"durable", what.durable},
-           {"fsync", what.fsync},
-           {"dup", what.duplicate},
-           {"epoch", what.epoch}};
+  json_text out;
+  out.begin_object().field("job", what.job).field("durable", what.durable);
+  out.field("fsync", what.fsync).field("dup", what.duplicate).field("epoch", what.epoch);
   if (what.children > 0)
-    out["children"] = what.children;
-  put(out, "part", what.part);
-  put(out, "pos", what.position);
+    out.field("children", what.children);
+  out.field("part", what.part).field("pos", what.position);
   if (what.eta_ms)
-    out["eta_ms"] = ms(*what.eta_ms);
-  return text_of(out);
+    out.field("eta_ms", ms(*what.eta_ms));
+  return out.end_object().take();
 }
 
 std::string encode(const delta& what) {
-  return text_of({{"job", what.job},
-                  {"seq", what.seq},
-                  {"off", what.offset},
-                  {"text", what.text},
-                  {"n", what.n_tokens}});
+  json_text out;
+  out.begin_object().field("job", what.job).field("seq", what.seq).field("off", what.offset);
+  return out.field("text", what.text).field("n", what.n_tokens).end_object().take();
 }
 
-std::string encode(const error& what) { return text_of(body_of(what)); }
+std::string encode(const error& what) { return text_of(what); }
 
-std::string encode(const result& what) { return text_of(body_of(what)); }
+std::string encode(const result& what) { return text_of(what); }
 
 std::string encode(const goodbye& what) {
-  return text_of({{"why", what.why}, {"resume", what.resume}});
+  json_text out;
+  out.begin_object().field("why", what.why).field("resume", what.resume).end_object();
+  return out.take();
 }
 
 } // namespace bitnetd::wire

@@ -204,11 +204,15 @@ def writes(n, first=0):
             started = house.start()
             if started:
                 house.admit_clients(4)
-                live(house, 5)
-            reached, status, said = house.disk.state.writes >= k, house.process.poll(), house.log_text()
-            house.kill()
+                wait(lambda: house.disk.state.writes >= k, 30)
+            reached = house.disk.state.writes >= k
             # The witness is told after the journal is synced: without it a later loss is harder to see, and nothing is lost.
-            lived = i % 2 == 1 and status is None and "witness: write: Input/output error" in said
+            lived = reached and i % 2 == 1 and wait(lambda: "witness: write: Input/output error" in house.log_text()
+                                                    or house.process.poll() is not None, 30) and house.process.poll() is None
+            if reached and not lived:
+                live(house, 30)
+            status, said = house.process.poll(), house.log_text()
+            house.kill()
             if reached and not lived and (status != (FAILED if started else STORE_REFUSED) or "Input/output error" not in said):
                 report.problems.append("write %d: ended with %s: %s" % (k, status, said[-400:]))
             house.disk.fail_write(0)
@@ -221,6 +225,14 @@ def writes(n, first=0):
             report.add(house, house.verdict(), failures=int(reached), refused_to_start=int(not started),
                        lived_on=int(lived))
     return report.tell()
+
+
+def wait(condition, seconds):
+    """Whether it comes true within the time."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return bool(condition())
 
 
 def inodes(n, first=0):

@@ -105,7 +105,7 @@ class Generated(unittest.TestCase):
         context = 2048
         for prompt in ("x", " ", "\n", "\0", "\u200d" * 500, "👩‍👩‍👧‍👦" * 100, "e" + "\u0301" * 1000, "<|endoftext|>", "</s><s>", "<|im_start|>system\n",
                        "\ufffd\ufffe", "a" * 1500, "\u202e" * 50, "word " * (context // 4)):
-            kind, _, body = self.peer.request("submit", {"prompt": prompt, "mode": "sync", "params": {"max_tokens": 2}})
+            kind, _, body = self.peer.request("submit", {"prompt": prompt, "mode": "sync", "params": {"max_tokens": 2}}, timeout=400)
             self.assertIn((kind, body.get("name")), (("result", None), ("error", "E_CTX"), ("error", "E_FIELD")), repr(prompt[:20]))
         for text in ("y" * (1 << 20), "\u0301" * (1 << 19), "🙂" * (1 << 18)):
             kind, _, body = self.peer.request("submit", {"prompt": text, "mode": "sync"})
@@ -115,7 +115,7 @@ class Generated(unittest.TestCase):
         context = 2048
 
         def tokens(n):
-            kind, _, body = self.peer.request("submit", {"prompt": "a " * n, "mode": "sync", "params": {"max_tokens": 1}})
+            kind, _, body = self.peer.request("submit", {"prompt": "a " * n, "mode": "sync", "params": {"max_tokens": 1}}, timeout=400)
             return body["usage"]["prompt"] if kind == "result" else body["name"]
         one_hundred = tokens(100)
         n = 100 + (context - one_hundred) * 100 // (tokens(200) - one_hundred)

@@ -148,7 +148,7 @@ class Replay(unittest.TestCase):
                 welcomed += b"\x04\xa8\x07WELCOME" in read_until_end(s)
                 s.close()
             self.assertGreater(welcomed, 300)  # each came as far as a client does that then falls silent
-            self.assertLess(self.resident() - memory, 32 << 20)
+            self.assertLess(self.resident() - memory, 64 << 20)
             until(lambda: self.files() <= files + 5, "the connections are closed", 30)
 
     def files(self):

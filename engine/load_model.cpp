@@ -6,8 +6,7 @@
 #include "engine/model_source.h"
 #include "engine/printable.h"
 #include "engine/quantizer.h"
-#include "engine/row_checksum.h"
-#include "engine/unaligned.h"
+#include "engine/repack.h"
 #include "engine/weights_layout.h"
 
 #include <tbb/enumerable_thread_specific.h>
@@ -96,17 +95,10 @@ private:
     return info(tensor.type).has_tensor_scale();
   }
 
-  void add_to_checksum(std::span<const std::int8_t> codes, std::size_t cols) {
-    std::uint64_t sum = 0;
-    for (std::size_t row = 0; row < codes.size(); row += cols)
-      sum += row_checksum(codes.subspan(row, cols));
-    row_checksums_ += sum;
-  }
-
   void load_tensor(std::size_t index) {
     const auto& tensor = file_.tensors()[index];
     auto& own = scratch_.local();
-    auto raw = info(tensor.type).ternary ? std::move(own.raw) : node_memory{};
+    auto raw = info(tensor.type).ternary ? std::move(own) : node_memory{};
     if (raw.size() < tensor.bytes)
       raw = {tensor.bytes, nodes_.empty() ? std::nullopt : nodes_.front().memory_node};
     const std::span bytes{raw.data(), tensor.bytes};
@@ -116,17 +108,10 @@ private:
       return;
     if (per_node_.front()->find_place(tensor.name).norm != nullptr)
       put_norm(tensor, bytes);
-    else if (auto rows = ternary_form(tensor, bytes)) {
-      if (has_layouts(tensor))
-        add_to_checksum(rows->codes, tensor.cols());
-      put_ternary(tensor, *rows);
-      own.codes = std::move(rows->codes);
-    } else if (auto blocks = ternary_by_blocks(tensor, bytes))
-      put_ternary(tensor, *std::move(blocks));
-    else
+    else if (!put_rows(tensor, bytes) && !put_blocks(tensor, bytes))
       put_dense(tensor, std::move(raw));
     if (info(tensor.type).ternary)
-      own.raw = std::move(raw);
+      own = std::move(raw);
   }
 
   void put_norm(const gguf_tensor& tensor, std::span<const std::byte> raw) {
@@ -136,33 +121,65 @@ private:
       *node->find_place(tensor.name).norm = values;
   }
 
-  /// The tensor as ternary rows, if that is what it holds: in a ternary type, or, for projections,
-  /// in any other.
+  /// Keeps the tensor as ternary rows, if that is what it holds: in a ternary type, or, for
+  /// projections, in any other.
+  bool put_rows(const gguf_tensor& tensor, std::span<const std::byte> raw) {
+    if (info(tensor.type).ternary)
+      return put_stored(tensor, raw);
+    auto rows = ternary_form(tensor, raw);
+    if (rows)
+      put_ternary(tensor, *rows);
+    return rows.has_value();
+  }
+
+  bool put_blocks(const gguf_tensor& tensor, std::span<const std::byte> raw) {
+    const auto blocks = ternary_by_blocks(tensor, raw);
+    if (blocks)
+      put_ternary(tensor, *blocks);
+    return blocks.has_value();
+  }
+
+  /// A tensor of a ternary type goes to its panels straight from the file's layout. False when it
+  /// has a factor per block.
+  bool put_stored(const gguf_tensor& tensor, std::span<const std::byte> raw) {
+    const auto rows = tensor.rows(), cols = tensor.cols();
+    std::vector<float> scales(rows);
+    switch (ternary_scales(tensor.type, raw, rows, cols, scales)) {
+    case ternary_error::no_error:
+      break;
+    case ternary_error::mixed_scales:
+      return false;
+    default:
+      throw load_error{place_of(tensor) + ": its ternary scales are invalid"};
+    }
+    for (auto& scale : scales)
+      scale = finite(tensor, scale * output_scale(tensor));
+    std::vector<node_memory> packed;
+    for (auto& arena : arenas_)
+      packed.push_back(arena.take(packed_bytes(rows, cols)));
+    const std::span first{packed.front().data(), packed.front().size()};
+    const auto facts = repack_ternary(tensor.type, raw, rows, cols, first);
+    if (has_layouts(tensor))
+      row_checksums_ += facts.checksum;
+    for (std::size_t i = nodes_.size(); i-- > 0;) { // the first node, last: others copy from it
+      if (i > 0)
+        std::ranges::copy(first, packed[i].data());
+      *per_node_[i]->find_place(tensor.name).matrix =
+          linear::ternary(rows, cols, std::move(packed[i]), scales, facts.zeros);
+    }
+    return true;
+  }
+
+  /// A projection of a dense type as ternary rows, if that is what it holds.
   [[nodiscard]] std::optional<ternary_rows> ternary_form(const gguf_tensor& tensor,
                                                          std::span<const std::byte> raw) {
-    auto out = info(tensor.type).ternary         ? ternary_as_stored(tensor, raw)
-               : tensor.ternarise                ? ternary_of_master(tensor, raw)
+    auto out = tensor.ternarise                  ? ternary_of_master(tensor, raw)
                : tensor.name.starts_with("blk.") ? ternary_in_disguise(tensor, raw)
                                                  : std::nullopt;
     if (out)
       for (auto& scale : out->row_scales)
         scale = finite(tensor, scale * output_scale(tensor));
     return out;
-  }
-
-  [[nodiscard]] std::optional<ternary_rows> ternary_as_stored(const gguf_tensor& tensor,
-                                                              std::span<const std::byte> raw) {
-    const auto rows = tensor.rows(), cols = tensor.cols();
-    ternary_rows out{std::move(scratch_.local().codes), std::vector<float>(rows)};
-    out.codes.resize(rows * cols);
-    switch (decode_ternary(tensor.type, raw, rows, cols, out.codes.data(), out.row_scales.data())) {
-    case ternary_error::no_error:
-      return out;
-    case ternary_error::mixed_scales: // a factor per block
-      return {};
-    default:
-      throw load_error{place_of(tensor) + ": its ternary codes or scales are invalid"};
-    }
   }
 
   /// Float master weights, quantized as the family does at every forward pass.
@@ -318,13 +335,9 @@ private:
   head_form head_;
   std::vector<std::shared_ptr<weights>> per_node_;
   std::deque<node_arena> arenas_; ///< of packed matrices, per node
-  /// What a thread needs for one ternary tensor and uses again for its next: pages that are given
-  /// back and asked for again, tensor by tensor, would take more time than unpacking.
-  struct scratch {
-    node_memory raw;
-    std::vector<std::int8_t> codes;
-  };
-  tbb::enumerable_thread_specific<scratch> scratch_;
+  /// What a thread reads one ternary tensor into and uses again for its next: pages that are given
+  /// back and asked for again, tensor by tensor, would take more time than repacking.
+  tbb::enumerable_thread_specific<node_memory> scratch_;
   std::unordered_map<std::string, float> output_scales_;
   std::atomic<std::uint64_t> row_checksums_ = 0; ///< of all I2_S rows, whatever their order
 };

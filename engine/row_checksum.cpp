@@ -2,6 +2,7 @@
 #include "engine/row_checksum.h"
 
 #include <array>
+#include <cassert>
 #include <cstring>
 
 namespace bitnetd::engine {
@@ -16,22 +17,14 @@ std::uint64_t mix(std::uint64_t hash, std::uint64_t some) noexcept {
 
 } // namespace
 
-std::uint64_t row_checksum(std::span<const std::int8_t> row) noexcept {
-  const auto cols = row.size();
+std::uint64_t row_checksum(std::span<const std::uint32_t> words, std::size_t cols) noexcept {
+  assert(words.size() % 8 == 0);                  // rows are padded to 128 columns
   std::array<std::uint64_t, 4> lanes{1, 2, 3, 4}; // side by side: a product takes its time
   std::array<std::uint64_t, 4> some{};
-  const auto add = [&] {
+  for (; !words.empty(); words = words.subspan(8)) {
+    std::memcpy(some.data(), words.data(), sizeof some);
     for (std::size_t i = 0; i < lanes.size(); ++i)
       lanes[i] = mix(lanes[i], some[i]);
-  };
-  for (; row.size() >= sizeof some; row = row.subspan(sizeof some)) {
-    std::memcpy(some.data(), row.data(), sizeof some);
-    add();
-  }
-  if (!row.empty()) {
-    some = {};
-    std::memcpy(some.data(), row.data(), row.size());
-    add();
   }
   return mix(mix(mix(mix(cols, lanes[0]), lanes[1]), lanes[2]), lanes[3]);
 }

@@ -42,6 +42,22 @@ constexpr std::size_t ternary_line_bytes = 64;
   return padded_rows(rows) / ternary_panel_rows * panel_bytes(cols);
 }
 
+/// A row by itself is a sequence of words, one for every line: the four bytes that it has there.
+[[nodiscard]] constexpr std::size_t ternary_row_words(std::size_t cols) noexcept {
+  return padded_columns(cols) / ternary_line_columns;
+}
+constexpr std::uint32_t ternary_zero_word = 0x55555555u; ///< sixteen zero weights
+
+/// The words of a row's codes, {-1, 0, +1}: as many as hold columns; words behind them stay.
+void words_of_codes(std::span<const std::int8_t> codes, std::uint32_t* words) noexcept;
+
+/// Puts rows together to a panel.
+/// Shapes   words [n, ternary_row_words(cols)], n <= 16; panel: panel_bytes(cols).
+/// Requires no code of 3; padding is zero words: asserted.
+/// Returns  how many of the n * cols codes are 0.
+std::uint64_t pack_ternary_panel(std::span<const std::uint32_t> words, std::size_t cols,
+                                 std::span<std::byte> panel) noexcept;
+
 /// Packs rows [first_row, first_row + n) of a matrix of `rows` rows, n = codes.size() / cols.
 ///
 /// Shapes   codes [n, cols] of {-1, 0, +1}; packed: the whole matrix, packed_bytes(rows, cols).

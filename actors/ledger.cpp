@@ -113,16 +113,20 @@ void ledger_state::running(ledger_actor::pointer self, const job_id& id) {
   BITNETD_FAULT_POINT("ledger.running");
   found->second.status.state = job_state::running;
   found->second.status.started_us = now_us();
-  // Written at once, so that a job which ends the process is known to have been running. Not
-  // synced: after a power loss it counts as queued, which is no less true.
-  if (found->second.durable && facts->set_running(id, found->second.status.started_us))
+  // Written before any output of it is, so that a job which ends the process is known to have been
+  // running. Not synced: after a power loss it counts as queued, which is no less true.
+  if (found->second.durable && facts->set_running(id, found->second.status.started_us)) {
+    pending.has_starts = true;
     schedule_commit(self);
+  }
 }
 
 void ledger_state::append(ledger_actor::pointer self, const output& piece) {
   const auto found = open.find(piece.id);
   if (found == open.end() || !found->second.durable)
     return;
+  if (pending.has_starts) // comes in one group with its start
+    commit(self);
   const std::vector<std::uint32_t> tokens{piece.tokens.begin(), piece.tokens.end()};
   if (auto status = facts->append_output(piece.id, piece.first_token, tokens, piece.text); !status)
     log::error("job {}: its output could not be stored: {}", piece.id.text(), status.text());

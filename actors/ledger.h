@@ -88,6 +88,7 @@ struct ledger_state {
     std::vector<job_end> ended;
     std::vector<job_id> written;
     bool needs_sync = false;
+    bool has_starts = false; ///< of jobs that run now
   };
 
   ledger_options with;

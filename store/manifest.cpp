@@ -2,18 +2,15 @@
 #include "store/manifest.h"
 
 #include "store/crc32c.h"
+#include "store/file_handle.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <cstring>
 #include <fcntl.h>
 #include <fstream>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <sys/stat.h>
-#include <unistd.h>
 
 namespace bitnetd::store {
 namespace {
@@ -40,60 +37,9 @@ std::string manifest_name(std::uint64_t number) {
   return std::string(prefix) + digits;
 }
 
-/// An open file, closed at the end of the scope.
-class open_file {
-public:
-  explicit open_file(const fs::path& path, int how = O_RDONLY)
-      : handle_(::open(path.c_str(), how | O_CLOEXEC | O_NOFOLLOW, 0600)) {}
-  ~open_file() {
-    if (handle_ >= 0)
-      ::close(handle_);
-  }
-  open_file(const open_file&) = delete;
-  open_file& operator=(const open_file&) = delete;
-
-  /// Up to `limit` bytes from `from` on.
-  [[nodiscard]] std::optional<std::string> read(std::uint64_t from, std::uint64_t limit) const {
-    struct stat info {};
-    if (handle_ < 0 || ::fstat(handle_, &info) != 0)
-      return std::nullopt;
-    const auto size = static_cast<std::uint64_t>(info.st_size);
-    std::string out(std::min(limit, size - std::min(size, from)), '\0');
-    for (std::size_t done = 0; done < out.size();) {
-      const auto n =
-          ::pread(handle_, out.data() + done, out.size() - done, static_cast<off_t>(from + done));
-      if (n <= 0)
-        return std::nullopt;
-      done += static_cast<std::size_t>(n);
-    }
-    return out;
-  }
-
-  [[nodiscard]] bool write(std::uint64_t at, std::string_view bytes) const {
-    while (!bytes.empty()) {
-      const auto n = ::pwrite(handle_, bytes.data(), bytes.size(), static_cast<off_t>(at));
-      if (n <= 0)
-        return false;
-      bytes.remove_prefix(static_cast<std::size_t>(n));
-      at += static_cast<std::uint64_t>(n);
-    }
-    return true;
-  }
-
-  [[nodiscard]] bool sync() const { return ::fdatasync(handle_) == 0; }
-
-private:
-  int handle_;
-};
-
-status failed(const fs::path& path) {
-  const auto code = errno == ENOSPC || errno == EDQUOT ? errc::no_space : errc::io_error;
-  return {code, path.string() + ": " + std::strerror(errno)};
-}
-
 /// What `mark` saw, as this file has it; nothing when it has something else.
 std::optional<std::string> marked_bytes(const fs::path& file, const manifest_mark& mark) {
-  auto bytes = open_file(file).read(0, mark.bytes);
+  auto bytes = file_handle(file, O_RDONLY).read(0, mark.bytes);
   const bool same = bytes && bytes->size() == mark.bytes && crc32c(*bytes) == mark.crc;
   return same ? std::move(bytes) : std::nullopt;
 }
@@ -108,14 +54,14 @@ result<manifest_mark> copy_manifest(const fs::path& database, const fs::path& fo
   const bool is_new = known.number != *number;
   const auto start = is_new ? manifest_mark{*number} : known;
   const auto name = manifest_name(*number);
-  const open_file file(database / name);
+  const file_handle file(database / name, O_RDONLY);
   const auto added = file.read(start.bytes, UINT64_MAX);
   // RocksDB may be writing to it: what is marked has to be on the disk.
   if (!added || !file.sync())
-    return failed(database / name);
-  const open_file copy(folder / name, O_WRONLY | O_CREAT);
+    return failed_with_errno((database / name).string());
+  const file_handle copy(folder / name, O_WRONLY | O_CREAT);
   if (!copy.write(start.bytes, *added) || !copy.sync())
-    return failed(folder / name);
+    return failed_with_errno((folder / name).string());
   if (std::error_code gone; is_new && known.number != 0)
     fs::remove(folder / manifest_name(known.number), gone);
   return manifest_mark{*number, start.bytes + added->size(), crc32c(*added, start.crc)};

@@ -3,13 +3,13 @@
 
 #include "store/byte_io.h"
 #include "store/crc32c.h"
+#include "store/file_handle.h"
 #include "store/quantized_vector.h"
 
 #include <fcntl.h>
 #include <fstream>
 #include <string>
 #include <string_view>
-#include <unistd.h>
 
 namespace bitnetd::store {
 namespace fs = std::filesystem;
@@ -19,13 +19,8 @@ constexpr std::string_view magic = "bitnetd segment 1\n";
 constexpr std::size_t max_rows = std::size_t{1} << 28; // 32-bit numbers in the graph, 2 GiB here
 constexpr std::size_t chunk = 1 << 20;
 
-status sync_path(const fs::path& path, int flags) {
-  const int handle = ::open(path.c_str(), flags | O_CLOEXEC);
-  if (handle < 0)
-    return {errc::io_error, path.string() + ": cannot be opened"};
-  const bool synced = ::fsync(handle) == 0;
-  ::close(handle);
-  return synced ? status{} : status{errc::io_error, path.string() + ": cannot be synced"};
+status sync_file(const fs::path& path) {
+  return file_handle(path, O_RDWR).sync() ? status{} : failed_with_errno(path.string() + ": sync");
 }
 
 /// Length and checksum of a file, read in pieces.
@@ -70,7 +65,7 @@ status write_segment(const fs::path& file, const segment_header& header,
                      const std::function<void(const fs::path&)>& save_graph) {
   const auto graph = graph_file_of(file);
   save_graph(graph);
-  if (auto synced = sync_path(graph, O_RDWR); !synced)
+  if (auto synced = sync_file(graph); !synced)
     return synced;
   const auto of_graph = checksum_of(graph);
   if (!of_graph)
@@ -92,13 +87,13 @@ status write_segment(const fs::path& file, const segment_header& header,
     if (!out.flush())
       return {errc::io_error, unfinished.string() + ": cannot be written"};
   }
-  if (auto synced = sync_path(unfinished, O_RDWR); !synced)
+  if (auto synced = sync_file(unfinished); !synced)
     return synced;
   std::error_code failed;
   fs::rename(unfinished, file, failed);
   if (failed)
     return {errc::io_error, file.string() + ": " + failed.message()};
-  return sync_path(file.parent_path(), O_RDONLY | O_DIRECTORY);
+  return sync_directory(file.parent_path());
 }
 
 result<segment_header> read_segment(const fs::path& file) {

@@ -4,13 +4,11 @@
 #include "store/byte_io.h"
 #include "store/crc32c.h"
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <optional>
 #include <string>
-#include <unistd.h>
 
 namespace bitnetd::store {
 namespace {
@@ -62,36 +60,20 @@ std::optional<slot> decode(std::string_view bytes) {
   return out;
 }
 
-status failed(const char* what) {
-  const auto code = errno == ENOSPC || errno == EDQUOT ? errc::no_space : errc::io_error;
-  return {code, std::string("witness: ") + what + ": " + std::strerror(errno)};
-}
-
-/// A new file is found after a loss of power only once its directory is on the disk.
-status sync_directory(const std::filesystem::path& directory) {
-  const int handle = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  auto done = handle >= 0 && ::fsync(handle) == 0 ? status{} : failed("sync of the directory");
-  if (handle >= 0)
-    ::close(handle);
-  return done;
-}
-
 } // namespace
 
 witness::witness(const std::filesystem::path& file, std::chrono::milliseconds interval)
     : path_(file), interval_(interval) {
-  file_ = ::open(file.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-  if (file_ < 0 && (errno == ENOENT || errno == ENOTDIR))
+  file_ = file_handle(file, O_RDWR);
+  if (!file_.is_open() && (errno == ENOENT || errno == ENOTDIR))
     return;
-  if (file_ < 0)
+  if (!file_.is_open())
     throw open_error(errc::io_error, file.string() + ": cannot open: " + std::strerror(errno));
   for (std::size_t i = 0; i < 2; ++i) {
-    std::array<char, slot_bytes> bytes{};
-    const auto at = static_cast<off_t>(i * slot_distance);
-    if (::pread(file_, bytes.data(), bytes.size(), at) != static_cast<ssize_t>(bytes.size()))
+    const auto bytes = file_.read(i * slot_distance, slot_bytes);
+    if (!bytes || bytes->size() != slot_bytes)
       continue;
-    if (const auto found = decode({bytes.data(), bytes.size()});
-        found && found->generation >= generation_) {
+    if (const auto found = decode(*bytes); found && found->generation >= generation_) {
       generation_ = found->generation;
       last_ = found->value;
       manifest_ = found->manifest;
@@ -100,10 +82,8 @@ witness::witness(const std::filesystem::path& file, std::chrono::milliseconds in
 }
 
 witness::~witness() {
-  if (file_ >= 0) {
-    (void)::fdatasync(file_); // the slots are written; without this they are only younger
-    ::close(file_);
-  }
+  if (file_.is_open())
+    (void)file_.sync(); // the slots are written; without this they are only younger
 }
 
 witnessed witness::last() const {
@@ -135,24 +115,24 @@ status witness::update_manifest(const manifest_mark& now) {
 }
 
 status witness::create() {
-  file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  return file_ < 0 ? failed("create") : sync_directory(path_.parent_path());
+  file_ = file_handle(path_, O_RDWR | O_CREAT);
+  return file_.is_open() ? sync_directory(path_.parent_path())
+                         : failed_with_errno("witness: create");
 }
 
 status witness::store(bool sync_now) {
-  if (file_ < 0)
+  if (!file_.is_open())
     if (auto created = create(); !created)
       return created;
   const auto next = generation_ + 1;
   const auto bytes = encode({next, last_, manifest_});
-  const auto at = static_cast<off_t>((next % 2) * slot_distance);
-  if (::pwrite(file_, bytes.data(), bytes.size(), at) != static_cast<ssize_t>(bytes.size()))
-    return failed("write");
+  if (!file_.write((next % 2) * slot_distance, bytes))
+    return failed_with_errno("witness: write");
   generation_ = next;
   const auto time = std::chrono::steady_clock::now();
   if (sync_now || time - synced_at_ >= interval_) {
-    if (::fdatasync(file_) != 0)
-      return failed("fdatasync");
+    if (!file_.sync())
+      return failed_with_errno("witness: fdatasync");
     synced_at_ = time;
   }
   return {};

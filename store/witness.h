@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "store/file_handle.h"
 #include "store/manifest.h"
 #include "store/status.h"
 
@@ -52,7 +53,7 @@ private:
 
   std::filesystem::path path_;
   mutable std::mutex mutex_;
-  int file_ = -1;
+  file_handle file_;
   std::chrono::milliseconds interval_;
   std::chrono::steady_clock::time_point synced_at_{};
   std::uint64_t generation_ = 0;

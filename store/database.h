@@ -16,7 +16,7 @@
 namespace bitnetd::store {
 
 // What this project needs of RocksDB, without its headers: jobs_db and answers_db are written on
-// top of this, and only database.cpp and resources.cpp include rocksdb/.
+// top of this, and only database.cpp, database_settings and resources.cpp include rocksdb/.
 
 /// How the rows of a column family are kept.
 enum class column_kind {

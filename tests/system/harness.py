@@ -152,16 +152,22 @@ class Daemon:
         self.close()
 
 
+def within(timeout, condition):
+    """Waits until condition() is true, but not longer; its last value."""
+    end = time.monotonic() + timeout
+    value = condition()
+    while not value and time.monotonic() < end:
+        time.sleep(0.02)
+        value = condition()
+    return value
+
+
 def until(condition, what, timeout=120.0):
     """Waits until condition() is true and returns its value; a test that waits for an event."""
-    end = time.monotonic() + timeout
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError("still not after %g s: %s" % (timeout, what))
-        time.sleep(0.02)
+    value = within(timeout, condition)
+    if not value:
+        raise AssertionError("still not after %g s: %s" % (timeout, what))
+    return value
 
 
 def json_lines(text):

@@ -57,8 +57,9 @@ struct message_run {
 class outgoing_run {
 public:
   template <class Handle, class... Ts> void send(const Handle& to, Ts&&... what) {
-    add(caf::actor_cast<caf::abstract_actor*>(to),
-        message_run::make<Handle>(std::forward<Ts>(what)...));
+    if (to)
+      add(caf::actor_cast<caf::abstract_actor*>(to),
+          message_run::make<Handle>(std::forward<Ts>(what)...));
   }
   void flush() { std::exchange(run_, {}).enqueue(nullptr); }
 

@@ -55,6 +55,15 @@ std::uint32_t accept_until_full(jobs_db& db) {
   return 0;
 }
 
+/// Opened anew, the journal has every job that accept_until_full took.
+void check_that_all_are_there(const std::filesystem::path& folder, std::uint32_t taken) {
+  const jobs_db db(folder);
+  CHECK_FALSE(db.loss_at_open());
+  for (std::uint32_t n = 1; n <= taken; ++n)
+    CHECK(must(db.request(job_number(n))).size() == 1 << 20);
+  CHECK(db.totals() == must(db.recount()));
+}
+
 void run_child(const std::string& name) {
   const scratch_folder folder;
   child_process child(name, folder.path());
@@ -125,11 +134,7 @@ TEST_CASE("child: uses up the disk's inodes", "[.child]") {
     CHECK(now.code() == errc::io_error); // no_space for ever would leave it as it is
     CHECK_THAT(now.text(), Catch::Contains("opened anew"));
   }
-  const jobs_db db(folder);
-  CHECK_FALSE(db.loss_at_open());
-  for (std::uint32_t n = 1; n <= taken; ++n)
-    CHECK(must(db.request(job_number(n))).size() == 1 << 20);
-  CHECK(db.totals() == must(db.recount()));
+  check_that_all_are_there(folder, taken);
   report(passed);
 }
 
@@ -151,11 +156,7 @@ TEST_CASE("child: closes on a full disk", "[.child]") {
     taken = accept_until_full(db);
   }
   std::filesystem::remove(folder / "filler");
-  const jobs_db db(folder);
-  CHECK_FALSE(db.loss_at_open());
-  for (std::uint32_t n = 1; n <= taken; ++n)
-    CHECK(must(db.request(job_number(n))).size() == 1 << 20);
-  CHECK(db.totals() == must(db.recount()));
+  check_that_all_are_there(folder, taken);
   report(passed);
 }
 

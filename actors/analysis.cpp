@@ -166,8 +166,8 @@ std::optional<failure> fit(traits& how, const request& what, const prompt& words
     how.max_new_tokens = static_cast<std::uint32_t>(
         std::min<std::uint64_t>(how.config->profile.sampling.max_tokens, room));
   }
-  const auto kv = how.config->hardware.kv_type == "f32" ? 4u : 2u;
-  const auto per_token = how.model->description->kv_bytes_per_token(kv);
+  const auto kv = engine::find_kv_type(how.config->hardware.kv_type);
+  const auto per_token = how.model->description->kv_bytes_per_token(kv.value());
   how.kv_bytes = engine::pages_for(n_prompt + how.max_new_tokens) * engine::page_tokens * per_token;
   if (how.kv_bytes > how.config->hardware.kv_bytes)
     return context_exceeded(

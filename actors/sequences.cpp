@@ -64,8 +64,7 @@ sequences::sequences(engine::compute_node& node, const engine::kernel_table& ker
 
 void sequences::add_lane(const model_handle& model) {
   const auto& description = *model->description;
-  const auto page_bytes =
-      description.kv_bytes_per_token(engine::bytes_per_value(with_.kv)) * engine::page_tokens;
+  const auto page_bytes = description.kv_bytes_per_token(with_.kv) * engine::page_tokens;
   engine::batch_options options;
   options.max_sequences = with_.max_sequences;
   options.kv = with_.kv;

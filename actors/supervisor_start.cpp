@@ -23,7 +23,7 @@ namespace {
 constexpr std::chrono::seconds coming_up{30};
 
 engine::kv_type kv_of(const conf::config& config) {
-  return config.hardware.kv_type == "f32" ? engine::kv_type::f32 : engine::kv_type::f16;
+  return engine::find_kv_type(config.hardware.kv_type).value();
 }
 
 std::size_t threads_of(const supervisor_parts& parts, const conf::config& config) {

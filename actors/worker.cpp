@@ -24,7 +24,7 @@ void worker_state::serve(worker_actor::pointer self, const model_set& next) {
     sequences::settings with;
     with.max_sequences = config->hardware.max_sequences;
     with.kv_bytes = config->hardware.kv_bytes;
-    with.kv = config->hardware.kv_type == "f32" ? engine::kv_type::f32 : engine::kv_type::f16;
+    with.kv = engine::find_kv_type(config->hardware.kv_type).value();
     with.node = options.index;
     with.max_step_tokens = std::max(least_step_tokens, config->profile.batch.max_tokens);
     running = std::make_unique<sequences>(*node, *options.kernels, with);

@@ -65,7 +65,7 @@ struct hardware_config {
   std::vector<node_config> nodes;        ///< empty: discovered with hwloc
   std::uint64_t model_bytes = 0;         ///< weights of all models on all workers; 0: no limit
   std::uint64_t kv_bytes = 256ull << 20; ///< KV memory per worker and model
-  std::string kv_type = "f16";           ///< f16 or f32
+  std::string kv_type = "f16";           ///< f16, f32 or q8
   std::uint32_t max_sequences = 32;      ///< per worker and model
   std::uint32_t caf_threads = 2;
 };

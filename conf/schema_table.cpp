@@ -17,7 +17,7 @@ constexpr double hour = 3600, day = 24 * hour;
 constexpr std::array<std::string_view, 2> kinds{"router", "xpub"};
 constexpr std::array<std::string_view, 6> isas{"auto",     "scalar",      "avx2",
                                                "avx_vnni", "avx512_vnni", "neon"};
-constexpr std::array<std::string_view, 2> kv_types{"f16", "f32"};
+constexpr std::array<std::string_view, 3> kv_types{"f16", "f32", "q8"};
 constexpr std::array<std::string_view, 3> i2s_layouts{"common", "lanes16", "rows4"};
 constexpr std::array<std::string_view, 3> activation_words{"model", "absmax", "none"};
 constexpr std::array<std::string_view, 7> levels{"trace", "debug",    "info", "warn",

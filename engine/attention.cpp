@@ -11,6 +11,7 @@ namespace bitnetd::engine {
 
 namespace {
 
+constexpr std::size_t max_head_dim = 1024; // model files are refused beyond it
 constexpr std::size_t part_pages = attention_part_positions / page_tokens;
 
 /// Writes n dimensions of one key into the column of its slot.
@@ -20,29 +21,58 @@ template <class T> void scatter(const T* from, std::size_t n, std::byte* keys, s
     to[d * page_tokens] = from[d];
 }
 
+void store_floats(std::size_t dim, std::size_t slot, const float* key, const float* value,
+                  std::byte* keys, std::byte* values) {
+  scatter(key, dim, keys, slot);
+  std::copy_n(value, dim, reinterpret_cast<float*>(values) + slot * dim);
+}
+
+void store_halves(std::size_t dim, std::size_t slot, const float* key, const float* value,
+                  std::byte* keys, std::byte* values, const kernel_table& kernels) {
+  kernels.to_half(value, dim, reinterpret_cast<std::uint16_t*>(values) + slot * dim);
+  std::array<std::uint16_t, 64> halves;
+  for (std::size_t d = 0; d < dim; d += halves.size()) {
+    const auto n = std::min(halves.size(), dim - d);
+    kernels.to_half(key + d, n, halves.data());
+    scatter(halves.data(), n, keys + d * page_tokens * sizeof(std::uint16_t), slot);
+  }
+}
+
+/// Codes as the quantizer of activations makes them; what is kept beside is the factor back.
+void store_codes(std::size_t dim, std::size_t slot, const float* key, const float* value,
+                 std::byte* keys, std::byte* values, const kernel_table& kernels) {
+  constexpr auto scales_bytes = page_tokens * sizeof(float);
+  std::array<std::int8_t, max_head_dim> codes;
+  assert(dim <= codes.size());
+  const auto key_codes = kernels.quantize_absmax(key, dim, dim, codes.data());
+  scatter(codes.data(), dim, keys + scales_bytes, slot);
+  const auto value_codes = kernels.quantize_absmax(
+      value, dim, dim, reinterpret_cast<std::int8_t*>(values + scales_bytes) + slot * dim);
+  reinterpret_cast<float*>(keys)[slot] = 1.0f / key_codes.scale;
+  reinterpret_cast<float*>(values)[slot] = 1.0f / value_codes.scale;
+}
+
 } // namespace
 
 void store_kv(const kv_shape& shape, std::size_t slot, std::span<const float> key,
               std::span<const float> value, std::byte* key_block, std::byte* value_block,
               const kernel_table& kernels) {
   assert(slot < page_tokens && key.size() == shape.width() && value.size() == shape.width());
-  const auto dim = shape.head_dim, bytes = bytes_per_value(shape.type);
   for (std::size_t head = 0; head < shape.n_head_kv; ++head) {
-    const auto* k = key.data() + head * dim;
-    const auto* v = value.data() + head * dim;
-    auto* keys = key_block + head * dim * page_tokens * bytes;
-    auto* values = value_block + (head * page_tokens + slot) * dim * bytes;
-    if (shape.type == kv_type::f32) {
-      scatter(k, dim, keys, slot);
-      std::copy_n(v, dim, reinterpret_cast<float*>(values));
-      continue;
-    }
-    kernels.to_half(v, dim, reinterpret_cast<std::uint16_t*>(values));
-    std::array<std::uint16_t, 64> halves;
-    for (std::size_t d = 0; d < dim; d += halves.size()) {
-      const auto n = std::min(halves.size(), dim - d);
-      kernels.to_half(k + d, n, halves.data());
-      scatter(halves.data(), n, keys + d * page_tokens * bytes, slot);
+    const auto* k = key.data() + head * shape.head_dim;
+    const auto* v = value.data() + head * shape.head_dim;
+    auto* keys = key_block + head * shape.head_bytes();
+    auto* values = value_block + head * shape.head_bytes();
+    switch (shape.type) {
+    case kv_type::f32:
+      store_floats(shape.head_dim, slot, k, v, keys, values);
+      break;
+    case kv_type::f16:
+      store_halves(shape.head_dim, slot, k, v, keys, values, kernels);
+      break;
+    case kv_type::q8:
+      store_codes(shape.head_dim, slot, k, v, keys, values, kernels);
+      break;
     }
   }
 }
@@ -84,7 +114,7 @@ public:
     part += unit_.hidden_parts;
     const auto first_page = part * part_pages;
     const auto first_position = part * attention_part_positions;
-    const auto head_bytes = shape_.head_dim * page_tokens * bytes_per_value(shape_.type);
+    const auto head_bytes = shape_.head_bytes();
     const auto& s = *unit_.sequence;
     std::array<const void*, part_pages> keys{}, values{};
     for (std::size_t i = 0; i < part_pages && first_page + i < s.key_blocks.size(); ++i) {
@@ -102,7 +132,9 @@ public:
       result.n_visible[i] = in_part(sees);
       result.n_hidden[i] = in_part(hidden);
     }
-    const auto kernel = shape_.type == kv_type::f32 ? kernels.attention_f32 : kernels.attention_f16;
+    const auto kernel = shape_.type == kv_type::f32   ? kernels.attention_f32
+                        : shape_.type == kv_type::f16 ? kernels.attention_f16
+                                                      : kernels.attention_q8;
     kernel({queries_.data(), result.n_visible.data(), result.n_hidden.data(), n_queries(),
             shape_.head_dim, keys.data(), values.data(), scale_, result.max.data(),
             result.sum.data(), out.data()});

@@ -18,20 +18,24 @@ namespace bitnetd::engine {
 ///                                        so that scores need no horizontal sums
 ///   values   [n_head_kv][32][head_dim]
 ///
-/// of floats or halves; position p lies in page p / 32, slot p % 32. A block's size is a multiple
-/// of 64 bytes, and it should be aligned to 64.
+/// of floats, halves or, with q8, codes of 8 bits, where each head begins with the scales of its 32
+/// positions: 32 floats, then the codes, filled up to a multiple of 64 bytes. What a code stands
+/// for is code * scale, and scale = max|x| / 127 over the head's values of the position. Position p
+/// lies in page p / 32, slot p % 32. A block's size is a multiple of 64 bytes, and it should be
+/// aligned to 64.
 struct kv_shape {
   kv_type type = kv_type::f32;
   std::size_t n_head_kv = 0, head_dim = 0;
 
   /// Bytes of the keys (or of the values: the same) of one page and one layer.
-  [[nodiscard]] std::size_t block_bytes() const noexcept {
-    return n_head_kv * head_dim * page_tokens * bytes_per_value(type);
-  }
+  [[nodiscard]] std::size_t block_bytes() const noexcept { return n_head_kv * head_bytes(); }
+  /// The part of it that one head has.
+  [[nodiscard]] std::size_t head_bytes() const noexcept { return kv_head_bytes(type, head_dim); }
   [[nodiscard]] std::size_t width() const noexcept { return n_head_kv * head_dim; }
 };
 
 /// Writes one token's key and value (after RoPE) into slot 0..31 of a page's blocks of one layer.
+/// With q8 a head that holds NaN or infinity becomes NaN as a whole.
 ///
 /// Shapes   key, value [n_head_kv * head_dim]; key_block, value_block: kv_shape::block_bytes().
 void store_kv(const kv_shape& shape, std::size_t slot, std::span<const float> key,

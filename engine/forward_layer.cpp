@@ -160,7 +160,7 @@ void forward_pass::state::count_attention(operation_cost& to, std::size_t window
   for (const auto& part : sequences) {
     const auto end = part.first_position + part.n_rows;
     const auto context = std::min(end, most + std::min(part.n_rows, end - 1));
-    to.kv_bytes += 2 * context * kv_width * bytes_per_value(pages.type);
+    to.kv_bytes += 2 * context * (pages.block_bytes() / page_tokens);
     for (std::size_t i = 0; i < part.n_rows; ++i)
       to.multiplications += 2 * std::min(part.first_position + i + 1, most) * q_width;
   }

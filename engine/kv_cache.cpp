@@ -9,7 +9,8 @@ namespace bitnetd::engine {
 
 kv_cache::kv_cache(const model& description, kv_type type, activation_quantization activations,
                    std::size_t pages, std::optional<int> memory_node)
-    : type_{type}, block_bytes_{page_tokens * description.shape.kv_width() * bytes_per_value(type)},
+    : type_{type}, block_bytes_{description.shape.n_head_kv *
+                                kv_head_bytes(type, description.shape.head_dim)},
       page_bytes_{2 * block_bytes_ * description.shape.n_layer},
       root_{hasher{}
                 .field(description.model_hash.hex())

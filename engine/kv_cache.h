@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/hash.h"
+#include "engine/kv_type.h"
 #include "engine/model.h"
 #include "engine/node.h"
 
@@ -15,17 +16,7 @@
 
 namespace bitnetd::engine {
 
-/// How keys and values are stored. f16 rounds to nearest even.
-enum class kv_type { f32, f16 };
-
-/// Tokens of one page.
-constexpr std::size_t page_tokens = 32;
-
 using page_id = std::uint32_t;
-
-[[nodiscard]] constexpr std::size_t bytes_per_value(kv_type type) noexcept {
-  return type == kv_type::f32 ? 4 : 2;
-}
 
 /// Pages that hold `tokens` positions.
 [[nodiscard]] constexpr std::size_t pages_for(std::size_t tokens) noexcept {
@@ -36,8 +27,8 @@ using page_id = std::uint32_t;
 ///
 /// A page holds the keys and values of 32 positions for all layers, in one piece of memory, so
 /// that it can be shared or moved as a whole: per layer a block of keys, then one of values, each
-/// n_head_kv * head_dim * 32 values of f32 or f16. How a block is laid out inside is the business
-/// of attention.h, which writes and reads it.
+/// n_head_kv * kv_head_bytes(). How a block is laid out inside is the business of attention.h,
+/// which writes and reads it.
 ///
 /// Pages are counted: `allocate` gives a page with one owner, `retain` adds one, `release` takes
 /// one away, and the last one returns the page to the pool. A page that is full and computed is

@@ -12,8 +12,8 @@ std::uint64_t dense_bytes(const tensor_summary& tensor) noexcept {
   return tensor.rows * tensor.cols * (tensor.type == tensor_type::f16 ? 2 : sizeof(float));
 }
 
-memory_estimate estimate_memory(const model& description, std::size_t n_tokens,
-                                std::size_t kv_bytes_per_value, std::size_t max_rows) {
+memory_estimate estimate_memory(const model& description, std::size_t n_tokens, kv_type kv,
+                                std::size_t max_rows) {
   memory_estimate out;
   for (const auto& tensor : description.tensors) {
     const auto values = tensor.rows * tensor.cols;
@@ -42,7 +42,7 @@ memory_estimate estimate_memory(const model& description, std::size_t n_tokens,
   constexpr std::uint64_t logit_rows = 64; // most sequences of one step, unless configured
   out.buffers = (max_rows * row + logit_rows * shape.n_vocab) * sizeof(float) +
                 max_rows * padded_columns(widest); // int8 codes
-  out.kv = n_tokens * description.kv_bytes_per_token(kv_bytes_per_value);
+  out.kv = n_tokens * description.kv_bytes_per_token(kv);
   return out;
 }
 

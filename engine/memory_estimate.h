@@ -27,6 +27,6 @@ struct memory_estimate {
 /// From types and shapes alone. Exact for files of ternary, F16 and F32 norm tensors; an upper
 /// bound where dense tensors of other types turn out to fit halves, or to be ternary in disguise.
 [[nodiscard]] memory_estimate estimate_memory(const model& description, std::size_t n_tokens,
-                                              std::size_t kv_bytes_per_value, std::size_t max_rows);
+                                              kv_type kv, std::size_t max_rows);
 
 } // namespace bitnetd::engine

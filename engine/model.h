@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "engine/chat_template.h"
 #include "engine/errors.h"
+#include "engine/kv_type.h"
 #include "engine/tensor_type.h"
 #include "engine/tokenizer.h"
 
@@ -80,9 +81,10 @@ struct model {
   std::vector<tensor_summary> tensors;
   std::uint64_t file_bytes = 0;
 
-  /// Bytes of keys and values of one token; `bytes_per_value` 4 (f32) or 2 (f16).
-  [[nodiscard]] std::uint64_t kv_bytes_per_token(std::uint64_t bytes_per_value) const noexcept {
-    return 2 * shape.kv_width() * shape.n_layer * bytes_per_value;
+  /// Bytes of keys and values of one token: its share of a page.
+  [[nodiscard]] std::uint64_t kv_bytes_per_token(kv_type type) const noexcept {
+    return std::uint64_t{2} * shape.n_layer * shape.n_head_kv *
+           (kv_head_bytes(type, shape.head_dim) / page_tokens);
   }
 };
 

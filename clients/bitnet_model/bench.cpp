@@ -21,17 +21,21 @@ namespace {
 struct options : model_options {
   std::vector<std::size_t> n_prompt = {512}, n_generate = {128}, n_threads = {0}, n_sequences = {1};
   std::size_t n_batch = 512, repetitions = 5;
+  std::size_t depth = 0; ///< tokens of context before what is measured
   std::string format = "md";
 
   options() { // as the daemon runs it
     head = "screened";
     kv = "f16";
   }
+  /// Runs that follow each other in one context, the one that warms up included: what lies before
+  /// them is computed once.
+  [[nodiscard]] std::size_t runs_per_context() const { return depth > 0 ? repetitions + 1 : 1; }
 };
 
 /// One test: what was asked, and what its runs gave.
 struct result {
-  std::size_t n_prompt = 0, n_generate = 0, n_sequences = 1, threads = 0;
+  std::size_t n_prompt = 0, n_generate = 0, n_sequences = 1, depth = 0, threads = 0;
   std::vector<double> rates;    ///< tokens per second, ascending
   engine::telemetry spent = {}; ///< by all runs together
   double seconds = 0;           ///< of all runs together
@@ -47,10 +51,10 @@ struct result {
     return rates[below] + (place - static_cast<double>(below)) * (rates[above] - rates[below]);
   }
   [[nodiscard]] std::string name() const {
-    if (n_prompt > 0)
-      return "pp" + std::to_string(n_prompt);
-    const auto name = "tg" + std::to_string(n_generate);
-    return n_sequences > 1 ? name + " x" + std::to_string(n_sequences) : name;
+    auto name = n_prompt > 0 ? "pp" + std::to_string(n_prompt) : "tg" + std::to_string(n_generate);
+    if (n_sequences > 1)
+      name += " x" + std::to_string(n_sequences);
+    return depth > 0 ? name + " @" + std::to_string(depth) : name;
   }
   [[nodiscard]] double gb_per_s() const {
     const auto all = spent.total();
@@ -128,22 +132,34 @@ void repeat(result& out, const options& chosen, std::size_t n_tokens, const Coun
   std::sort(out.rates.begin(), out.rates.end());
 }
 
-/// Prompt tokens in batches, or tokens generated one by one by greedy drawing, from an empty
-/// context.
-void measure_one(result& out, open_model& model, const options& chosen) {
-  auto eval =
-      model.evaluator(chosen, std::max<std::size_t>(out.n_prompt, out.n_generate + 1),
-                      std::max<std::size_t>(1, std::min(chosen.n_batch, out.n_prompt)), {}, true);
-  random_source random{1};
-  std::vector<engine::token_id> tokens(std::max<std::size_t>(out.n_prompt, 1));
+std::vector<engine::token_id> random_tokens(random_source& random, const open_model& model,
+                                            std::size_t n) {
+  std::vector<engine::token_id> tokens(n);
   for (auto& token : tokens)
     token = static_cast<engine::token_id>(random() % model.description().shape.n_vocab);
+  return tokens;
+}
+
+/// Prompt tokens in batches, or tokens generated one by one by greedy drawing: from an empty
+/// context, or each run after the one before.
+void measure_one(result& out, open_model& model, const options& chosen) {
+  const auto n_tokens = out.n_prompt + out.n_generate;
+  auto eval = model.evaluator(
+      chosen, std::max<std::size_t>(out.depth, 1) + chosen.runs_per_context() * n_tokens,
+      std::max<std::size_t>(1, std::min(chosen.n_batch, out.n_prompt + out.depth)), {}, true);
+  random_source random{1};
+  const auto before = random_tokens(random, model, out.depth);
+  const auto tokens = random_tokens(random, model, std::max<std::size_t>(out.n_prompt, 1));
+  if (!before.empty())
+    eval.feed(before);
   repeat(
-      out, chosen, out.n_prompt + out.n_generate, [&] { return eval.counters(); },
+      out, chosen, n_tokens, [&] { return eval.counters(); },
       [&] {
-        eval.reset();
-        if (out.n_generate > 0)
-          eval.feed(tokens);
+        if (before.empty()) {
+          eval.reset();
+          if (out.n_generate > 0)
+            eval.feed(tokens);
+        }
         const auto start = std::chrono::steady_clock::now();
         if (out.n_prompt > 0)
           eval.feed(tokens);
@@ -155,36 +171,48 @@ void measure_one(result& out, open_model& model, const options& chosen) {
       });
 }
 
-/// Many sequences at once, each generating from a prompt of one token; only steps in which all of
-/// them generate are timed.
+/// Many sequences at once, each generating from a prompt of its own, of one token or of `depth`;
+/// only steps in which all of them generate are timed.
 void measure_many(result& out, open_model& model, const options& chosen) {
+  const auto n_prompt = std::max<std::size_t>(out.depth, 1);
+  const auto n_new = chosen.runs_per_context() * out.n_generate + 1;
+  // All prompts advance together, so that they end in one step.
+  const auto chunk = std::max<std::size_t>(1, chosen.n_batch / out.n_sequences);
   engine::batch_options how;
   how.max_sequences = out.n_sequences;
   how.kv = chosen.kv_choice();
   how.activations = chosen.activation_choice();
-  how.kv_pages = out.n_sequences * engine::pages_for(out.n_generate + 2);
-  how.max_step_tokens = std::max<std::size_t>(out.n_sequences, 64);
+  how.kv_pages = out.n_sequences * engine::pages_for(n_prompt + n_new);
+  how.max_step_tokens = std::max<std::size_t>(out.n_sequences * chunk, 64);
   engine::batch all{model.loaded().description, model.loaded().per_node[0], model.node(),
                     model.kernels(), how};
+  random_source random{1};
+  const auto begin = [&] {
+    for (std::size_t i = 0; i < out.n_sequences; ++i) {
+      engine::sequence_request request;
+      request.id = i + 1;
+      request.tokens = random_tokens(random, model, n_prompt);
+      request.max_new_tokens = static_cast<std::uint32_t>(n_new);
+      request.ignore_eos = true;
+      if (all.admit(std::move(request)) != engine::status::ok)
+        throw refused{"this model cannot run " + std::to_string(out.n_sequences) +
+                      " sequences of " + std::to_string(n_prompt + n_new) + " tokens"};
+    }
+    for (std::size_t done = 0; done < n_prompt; done += chunk)
+      (void)all.step({.max_tokens = how.max_step_tokens, .prefill_chunk = chunk});
+  };
+  if (out.depth > 0)
+    begin();
   repeat(
       out, chosen, out.n_sequences * out.n_generate, [&] { return all.counters(); },
       [&] {
-        for (std::size_t i = 0; i < out.n_sequences; ++i) {
-          engine::sequence_request request;
-          request.id = i + 1;
-          request.tokens = {static_cast<engine::token_id>(i)};
-          request.max_new_tokens = static_cast<std::uint32_t>(out.n_generate + 1);
-          request.ignore_eos = true;
-          if (all.admit(std::move(request)) != engine::status::ok)
-            throw refused{"this model cannot run " + std::to_string(out.n_sequences) +
-                          " sequences of " + std::to_string(out.n_generate) + " tokens"};
-        }
-        (void)all.step({}); // the prompts
+        if (out.depth == 0)
+          begin();
         const auto start = std::chrono::steady_clock::now();
         for (std::size_t i = 0; i < out.n_generate; ++i)
           (void)all.step({});
         const auto seconds = seconds_since(start);
-        while (!all.idle())
+        while (out.depth == 0 && !all.idle())
           (void)all.step({});
         return seconds;
       });
@@ -272,6 +300,8 @@ void print_json(const open_model& model, const options& chosen, const load_facts
                    {"model_n_params", size.parameters},
                    {"isa", model.kernels().name},
                    {"head", chosen.head},
+                   {"kv_type", chosen.kv},
+                   {"n_depth", one.depth},
                    {"n_threads", one.threads},
                    {"n_batch", chosen.n_batch},
                    {"n_prompt", one.n_prompt},
@@ -314,6 +344,7 @@ void run(options chosen) {
       one.n_prompt = n_prompt;
       one.n_generate = n_generate;
       one.n_sequences = n_sequences;
+      one.depth = chosen.depth;
       one.threads = model.node().threads();
       one.limits = measure_limits(model.node(), model.kernels().name); // right before, each time
       if (n_sequences > 1)
@@ -355,6 +386,12 @@ void add_bench(CLI::App& app) {
   list("-n,--n-gen", chosen->n_generate, "tokens to generate; 0: none", 0, 1 << 20);
   list("-t,--threads", chosen->n_threads, "compute threads; 0: one per CPU", 0, 1024);
   list("-s,--sequences", chosen->n_sequences, "sequences that generate at once", 1, 256);
+  command
+      ->add_option(
+          "-d,--depth", chosen->depth,
+          "tokens of context that lie before what is measured; runs follow each other then")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
   command->add_option("-b,--batch-size", chosen->n_batch, "prompt tokens of one step")
       ->check(CLI::Range(1, 8192))
       ->capture_default_str();

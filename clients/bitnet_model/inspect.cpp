@@ -110,7 +110,8 @@ void print_outlook(const engine::model& model) {
   std::uint64_t parameters = 0;
   for (const auto& tensor : model.tensors)
     parameters += tensor.rows * tensor.cols;
-  const auto memory = engine::estimate_memory(model, model.shape.n_context, 2, 512);
+  const auto memory =
+      engine::estimate_memory(model, model.shape.n_context, engine::kv_type::f16, 512);
   std::cout << "parameters: " << parameters << '\n'
             << "memory:     " << in_mib(memory.weights()) << " weights (" << in_mib(memory.ternary)
             << " ternary, " << in_mib(memory.dense) << " dense, " << in_mib(memory.screen)
@@ -159,7 +160,9 @@ void print_model(const engine::model& model) {
             << "tokenizer:  " << (model.words ? model.words->name() : "none") << '\n'
             << "template:   " << (model.dialogue ? model.dialogue->name() : "none") << '\n'
             << "pooling:    " << pooling_name(shape.pool) << '\n'
-            << "KV cache:   " << model.kv_bytes_per_token(2) << " bytes per token (f16)\n"
+            << "KV cache:   " << model.kv_bytes_per_token(engine::kv_type::f16)
+            << " bytes per token (f16; f32 " << model.kv_bytes_per_token(engine::kv_type::f32)
+            << ", q8 " << model.kv_bytes_per_token(engine::kv_type::q8) << ")\n"
             << "tensors:\n";
   print_tensor_types(model);
   print_layers(model);

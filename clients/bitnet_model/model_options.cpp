@@ -83,13 +83,10 @@ engine::head_form model_options::head_choice() const {
 }
 
 engine::kv_type model_options::kv_choice() const {
-  if (kv == "q8")
-    throw refused{"--kv q8: keys and values of 8 bits are not supported yet; use f32 or f16"};
-  return kv == "f16" ? engine::kv_type::f16 : engine::kv_type::f32;
+  return engine::find_kv_type(kv).value(); // one of them: the command line was checked
 }
 
 open_model::open_model(const model_options& options) : kernels_{find_isa(options.isa)} {
-  (void)options.kv_choice(); // before a model of gigabytes is read
   const auto machine = whole_machine();
   auto how = options.load_choice();
   how.head = options.head_choice();

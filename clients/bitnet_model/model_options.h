@@ -29,7 +29,7 @@ struct model_options {
 
   [[nodiscard]] std::optional<engine::activation_quantization> activation_choice() const;
   [[nodiscard]] engine::head_form head_choice() const;
-  [[nodiscard]] engine::kv_type kv_choice() const; ///< throws refused for q8
+  [[nodiscard]] engine::kv_type kv_choice() const;
   [[nodiscard]] engine::load_options load_choice() const;
 };
 

@@ -89,7 +89,7 @@ expected_speed measure_expected_speed(const engine::model& description) {
       engine::linear::dense_f16(rows, cols, engine::node_memory{2 * rows * cols, {}});
   out.dense_bytes_per_second = read_rate(matrix, node, engine::activation_quantization::none);
 
-  const auto memory = engine::estimate_memory(description, 0, 2, 1);
+  const auto memory = engine::estimate_memory(description, 0, engine::kv_type::f16, 1);
   const auto dense = dense_bytes_read(description, memory);
   const double seconds =
       static_cast<double>(memory.ternary + memory.screen) / out.ternary_bytes_per_second +
@@ -113,7 +113,8 @@ std::vector<std::string> limitations(const engine::model& description) {
   if (!any_ternary)
     out.emplace_back("ternary kernels: no tensor is stored as ternary; matrices that turn out to "
                      "hold only -a, 0 and +a are repacked at load");
-  const auto memory = engine::estimate_memory(description, description.shape.n_context, 2, 512);
+  const auto memory =
+      engine::estimate_memory(description, description.shape.n_context, engine::kv_type::f16, 512);
   if (memory.weights() + memory.buffers > machine_memory())
     out.push_back("loading: " + std::to_string(memory.weights() >> 20) +
                   " MiB of weights exceed this machine's memory");

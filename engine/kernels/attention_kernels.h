@@ -18,11 +18,19 @@ constexpr size_t tile_queries = width == 16 ? 8 : width == 8 ? 2 : 1;
 template <size_t Queries> constexpr size_t score_vectors = Queries > 4 ? 1 : 2;
 constexpr size_t value_vectors = 2;
 
+/// Codes have a scale per position before them (attention_part); floats and halves have none.
+template <class T> constexpr bool has_scales = sizeof(T) == 1;
+
+template <class T> inline const T* values_of(const void* page) {
+  return (const T*)((const char*)page + (has_scales<T> ? page_positions * sizeof(float) : 0));
+}
+
 /// Scores of `Queries` queries with all positions of one page. Even and odd dimensions are summed
 /// apart, in ascending order.
 template <size_t Queries, class T>
-inline void page_scores(const float* const* queries, size_t head_dim, const T* keys, float scale,
+inline void page_scores(const float* const* queries, size_t head_dim, const void* page, float scale,
                         float (*scores)[attention_part_positions], size_t first) {
+  const T* keys = values_of<T>(page);
   constexpr size_t tile_vectors = score_vectors<Queries>;
   for (size_t at = 0; at < page_positions; at += tile_vectors * width) {
     floats sums[2][Queries][tile_vectors] = {};
@@ -40,9 +48,13 @@ inline void page_scores(const float* const* queries, size_t head_dim, const T* k
     }
     if (d < head_dim)
       add(d, 0);
-    for (size_t q = 0; q < Queries; ++q)
-      for (size_t v = 0; v < tile_vectors; ++v)
-        store(scores[q] + first + at + v * width, (sums[0][q][v] + sums[1][q][v]) * scale);
+    for (size_t v = 0; v < tile_vectors; ++v) {
+      floats factor = scale - floats{};
+      if constexpr (has_scales<T>)
+        factor *= load<floats>((const float*)page + at + v * width);
+      for (size_t q = 0; q < Queries; ++q)
+        store(scores[q] + first + at + v * width, (sums[0][q][v] + sums[1][q][v]) * factor);
+    }
   }
 }
 
@@ -78,13 +90,23 @@ inline void part_softmax(float* scores, size_t from, size_t n, float& max, float
   sum = sum_of(sums);
 }
 
+/// Multiplies the weights of positions [from, n) by the scales of their values, whole pages at a
+/// time: what is not visible is not read afterwards.
+inline void scale_weights(const void* const* pages, size_t from, size_t n, float* weights) {
+  for (size_t page = from / page_positions; page * page_positions < n; ++page)
+    for (size_t i = 0; i < page_positions; i += width) {
+      float* at = weights + page * page_positions + i;
+      store(at, load<floats>(at) * load<floats>((const float*)pages[page] + i));
+    }
+}
+
 /// out[q][d] += sum over positions [from, to) of weight * value, positions in ascending order.
 template <size_t Queries, class T>
 inline void add_values(const void* const* pages, size_t head_dim,
                        const float (*weights)[attention_part_positions], size_t from, size_t to,
                        float* const* out) {
   const auto row_of = [&](size_t j) __attribute__((always_inline)) {
-    return static_cast<const T*>(pages[j / page_positions]) + j % page_positions * head_dim;
+    return values_of<T>(pages[j / page_positions]) + j % page_positions * head_dim;
   };
   constexpr size_t group = value_vectors * width;
   size_t d = 0;
@@ -128,13 +150,15 @@ template <size_t Queries, class T> inline void attend(const attention_part& part
     least_hidden = n_hidden[q] < least_hidden ? n_hidden[q] : least_hidden;
   }
   for (size_t j = least_hidden / page_positions * page_positions; j < most; j += page_positions)
-    page_scores<Queries>(queries, part.head_dim,
-                         static_cast<const T*>(part.keys[j / page_positions]), part.scale, scores,
-                         j);
+    page_scores<Queries, T>(queries, part.head_dim, part.keys[j / page_positions], part.scale,
+                            scores, j);
   for (size_t q = 0; q < Queries; ++q) {
     part.sum[first + q] = 0;
-    if (n_visible[q] > n_hidden[q])
+    if (n_visible[q] > n_hidden[q]) {
       part_softmax(scores[q], n_hidden[q], n_visible[q], part.max[first + q], part.sum[first + q]);
+      if constexpr (has_scales<T>)
+        scale_weights(part.values, n_hidden[q], n_visible[q], scores[q]);
+    }
     __builtin_memset(part.out[first + q], 0, part.head_dim * sizeof(float));
   }
   // What all of them see in one pass; the rest one by one, so that nothing a query may not see
@@ -168,6 +192,7 @@ template <class T> inline void attention_all(const attention_part& part) {
 
 void attention_f32(const attention_part& part) noexcept { attention_all<float>(part); }
 void attention_f16(const attention_part& part) noexcept { attention_all<uint16_t>(part); }
+void attention_q8(const attention_part& part) noexcept { attention_all<int8_t>(part); }
 
 void attention_merge(float* max, float* sum, float* out, float part_max, float part_sum,
                      const float* part_out, size_t head_dim) noexcept {

@@ -39,7 +39,7 @@ template <class V, class T> inline __attribute__((always_inline)) void store(T* 
 inline __attribute__((always_inline)) floats as_floats(ints v) { return (floats)v; }
 inline __attribute__((always_inline)) ints as_ints(floats v) { return (ints)v; }
 
-/// Loads `width` values as floats; halves are widened exactly.
+/// Loads `width` values as floats; halves and codes are widened exactly.
 inline __attribute__((always_inline)) floats load_floats(const float* from) {
   return load<floats>(from);
 }
@@ -63,7 +63,19 @@ inline __attribute__((always_inline)) floats load_floats(const uint16_t* from) {
 #endif
 }
 
+inline __attribute__((always_inline)) floats load_floats(const int8_t* from) {
+#if BITNETD_FLOAT_WIDTH == 16
+  return (floats)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i*)from)));
+#elif BITNETD_FLOAT_WIDTH == 8
+  return (floats)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i*)from)));
+#else
+  typedef int8_t codes __attribute__((vector_size(4)));
+  return __builtin_convertvector(load<codes>(from), floats);
+#endif
+}
+
 inline float to_float(float x) { return x; }
+inline float to_float(int8_t code) { return static_cast<float>(code); }
 inline float to_float(uint16_t half) {
   uint16_t group[width] = {half};
   return load_floats(group)[0];

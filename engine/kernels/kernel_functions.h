@@ -89,11 +89,13 @@ struct attention_part {
   const size_t* n_visible;     ///< [n_queries]: query i sees positions before n_visible[i] <= 256,
   const size_t* n_hidden;      ///< [n_queries]: but not the first n_hidden[i] (out of its window)
   size_t n_queries, head_dim;
-  const void* const* keys;   ///< one per page of 32 positions: [head_dim][32] floats or halves
-  const void* const* values; ///< one per page: [32][head_dim]
-  float scale;               ///< on q . k
-  float* max;                ///< [n_queries] out: largest scaled score; untouched if none is seen
-  float* sum;                ///< [n_queries] out: sum of exp(score - max); 0 if none is seen
+  /// One per page of 32 positions: [head_dim][32] and [32][head_dim] floats, halves or, after 32
+  /// floats that are the scales of the positions, codes of 8 bits.
+  const void* const* keys;
+  const void* const* values;
+  float scale;       ///< on q . k
+  float* max;        ///< [n_queries] out: largest scaled score; untouched if none is seen
+  float* sum;        ///< [n_queries] out: sum of exp(score - max); 0 if none is seen
   float* const* out; ///< [n_queries] of head_dim: sum of exp(score - max) * value, not divided
 };
 using attention_fn = void(const attention_part& part) noexcept;
@@ -140,6 +142,7 @@ struct kernel_functions {
   to_half_fn* to_half;
   attention_fn* attention_f32;
   attention_fn* attention_f16;
+  attention_fn* attention_q8;
   attention_merge_fn* attention_merge;
   screen_block_fn* screen_block;
 };

@@ -97,7 +97,7 @@ TEST_CASE_METHOD(analyzer_fixture, "a prompt gets its tokens, class, cost and st
   CHECK(how.plan == strategy::direct);
   CHECK(how.cache_text == "hello there");
   CHECK(how.prompt_bytes == 11);
-  CHECK(how.kv_bytes == chat_model()->description->kv_bytes_per_token(2) * 32);
+  CHECK(how.kv_bytes == chat_model()->description->kv_bytes_per_token(engine::kv_type::f16) * 32);
   CHECK(how.operations > 0);
   // One prefill step of 11 rows, then 20 decode steps of one row: 12 + 20 * 2 ms.
   CHECK(how.predicted_ms == Approx(52).epsilon(0.15));
@@ -183,7 +183,7 @@ TEST_CASE_METHOD(analyzer_fixture,
 
 TEST_CASE_METHOD(analyzer_fixture, "a job that needs more KV memory than a worker has is refused",
                  "[actors][analyzer]") {
-  const auto per_page = chat_model()->description->kv_bytes_per_token(2) * 32;
+  const auto per_page = chat_model()->description->kv_bytes_per_token(engine::kv_type::f16) * 32;
   config->hardware.kv_bytes = 2 * per_page; // 64 tokens
   reconfigure();
   auto what = request_maker{std::string(60, 'x')};

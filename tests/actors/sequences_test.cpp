@@ -153,6 +153,7 @@ TEST_CASE_METHOD(sequences_fixture, "a cancelled job ends at once, taken or not"
 
 TEST_CASE_METHOD(sequences_fixture, "a job taken up in the middle goes on as it would have gone",
                  "[actors][sequences]") {
+  settings.kv = GENERATE(engine::kv_type::f16, engine::kv_type::q8);
   serve({chat_model()});
   auto whole = job(1, "continue this");
   whole.ignore_eos = true;

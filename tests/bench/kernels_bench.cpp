@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The integer kernels of every instruction set that this CPU has, on one thread: `hot` reuses one
-// matrix, `streamed` walks through 512 MiB of them, so that every byte comes from memory.
+// The integer kernels of every instruction set that this CPU has, and attention, on one thread:
+// `hot` reuses one matrix (one part of 256 positions), `streamed` walks through 512 MiB of them, so
+// that every byte comes from memory.
 //
 //   bench_kernels --benchmark_filter=avx512_vnni/ternary --benchmark_repetitions=5
+#include "engine/attention.h"
 #include "engine/kernels/kernel_table.h"
 #include "engine/kernels/packed_layout.h"
 #include "engine/node.h"
@@ -60,12 +62,65 @@ void multiply(benchmark::State& state, const kernel_case& what, std::size_t rows
       times * 2e-9 * static_cast<double>(rows * cols * n_tokens), benchmark::Counter::kIsRate);
 }
 
+/// A few queries that read one KV head, over 256 positions, whose keys and then values lie one
+/// after the other as a cache has them.
+void attend(benchmark::State& state, attention_fn* run, kv_type type, std::size_t n_queries,
+            bool hot) {
+  constexpr std::size_t head_dim = 128, n_pages = attention_part_positions / page_tokens;
+  const auto head_bytes = kv_head_bytes(type, head_dim), part_bytes = 2 * n_pages * head_bytes;
+  const auto copies = hot ? 1 : streamed_bytes / part_bytes;
+  const std::vector<float> queries(n_queries * head_dim, 0.5f);
+  std::vector<float> out(n_queries * head_dim), max(n_queries), sum(n_queries);
+  const std::vector<std::size_t> visible(n_queries, attention_part_positions), hidden(n_queries);
+  std::vector<const float*> query_rows;
+  std::vector<float*> out_rows;
+  for (std::size_t i = 0; i < n_queries; ++i) {
+    query_rows.push_back(queries.data() + i * head_dim);
+    out_rows.push_back(out.data() + i * head_dim);
+  }
+  std::size_t copy = 0;
+  for (auto _ : state) {
+    const void *keys[n_pages], *values[n_pages];
+    for (std::size_t page = 0; page < n_pages; ++page) {
+      keys[page] = stream() + copy * part_bytes + 2 * page * head_bytes;
+      values[page] = stream() + copy * part_bytes + (2 * page + 1) * head_bytes;
+    }
+    run({query_rows.data(), visible.data(), hidden.data(), n_queries, head_dim, keys, values, 0.01f,
+         max.data(), sum.data(), out_rows.data()});
+    benchmark::ClobberMemory();
+    copy = copy + 1 < copies ? copy + 1 : 0;
+  }
+  state.counters["GB/s"] = benchmark::Counter(static_cast<double>(state.iterations()) *
+                                                  static_cast<double>(part_bytes) * 1e-9,
+                                              benchmark::Counter::kIsRate);
+}
+
+void register_attention(const kernel_table& table) {
+  struct form {
+    const char* name;
+    kv_type type;
+    attention_fn* run;
+  };
+  for (const auto& [name, type, run] : {form{"f32", kv_type::f32, table.attention_f32},
+                                        form{"f16", kv_type::f16, table.attention_f16},
+                                        form{"q8", kv_type::q8, table.attention_q8}})
+    for (const bool hot : {true, false})
+      for (const std::size_t n_queries : {1, 4, 16}) {
+        const auto title = std::string{table.name} + "/attention/" + name + "/" +
+                           std::to_string(n_queries) + (hot ? "/hot" : "/streamed");
+        benchmark::RegisterBenchmark(title.c_str(), [=, kv = type, kernel = run](auto& state) {
+          attend(state, kernel, kv, n_queries, hot);
+        });
+      }
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
   for (const auto& table : all_kernels()) {
     if (!table.supported())
       continue;
+    register_attention(table);
     for (const auto& kernel :
          {kernel_case{"ternary", table.ternary_gemm, 2}, kernel_case{"int4", table.int4_gemm, 4},
           kernel_case{"int8", table.int8_gemm, 8}})

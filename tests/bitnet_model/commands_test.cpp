@@ -223,7 +223,7 @@ TEST_CASE("wrong usage ends with 2, refused input with 3, each with a reason",
   ends(2, "--shape", {"synth", "--shape", "70b", "--out", (scratch.path() / "x").string()});
   ends(3, "none.gguf", {"inspect", (scratch.path() / "none.gguf").string()});
   ends(3, "folder", {"greedy", "--model", scratch.path().string(), "--tokens", tokens});
-  ends(3, "q8", {"greedy", "--model", model, "--tokens", tokens, "--kv", "q8"});
+  ends(2, "--kv", {"greedy", "--model", model, "--tokens", tokens, "--kv", "q4"});
   ends(3, "this machine has", {"greedy", "--model", model, "--tokens", tokens, "--isa", "neon"});
   ends(3, "context", {"greedy", "--model", model, "--tokens", tokens, "-n", "100000"});
   ends(3, "no tokenizer", {"tokenize", "--model", no_words});

@@ -125,7 +125,7 @@ std::vector<sequence_request> mixed_requests(std::mt19937& random) {
 
 TEST_CASE("a sequence's output does not depend on the batch, chunks or threads, bit for bit",
           "[engine][batch]") {
-  const auto kv = GENERATE(kv_type::f32, kv_type::f16);
+  const auto kv = GENERATE(kv_type::f32, kv_type::f16, kv_type::q8);
   std::mt19937 random{2024};
   const auto requests = mixed_requests(random);
   batch_machine one_thread{tiny_model{.pooling = 1}, 1}, two_threads{tiny_model{.pooling = 1}, 2};
@@ -185,18 +185,19 @@ TEST_CASE("greedy decoding draws the most likely token of the evaluator's logits
 
 TEST_CASE("a sequence that is taken up elsewhere goes on as if it had never moved",
           "[engine][batch]") {
+  const auto kv = GENERATE(kv_type::f16, kv_type::q8);
   batch_machine host;
   auto request = letters(1, {1, 2, 3, 4}, 40);
   request.sampling.temperature = 20.0f; // all letters come up, so that the stop string comes late
   request.sampling.seed = 5;
-  const auto free = run_alone(host, request);
+  const auto free = run_alone(host, request, {.kv = kv});
   // A stop string that ends four tokens from the end: text before it is held back on the way.
   request.stops = {free.text.substr(free.text.size() - 10, 6)};
-  const auto whole = run_alone(host, request);
+  const auto whole = run_alone(host, request, {.kv = kv});
   REQUIRE(whole.finish == finish_reason::stop);
   REQUIRE(whole.tokens.size() > 10);
   for (std::size_t cut = 0; cut <= whole.tokens.size() - 1; ++cut) {
-    auto first = host.make();
+    auto first = host.make({.kv = kv});
     REQUIRE(first.admit(request) == status::ok);
     result joined;
     while (joined.tokens.size() < cut)
@@ -205,7 +206,7 @@ TEST_CASE("a sequence that is taken up elsewhere goes on as if it had never move
     auto rest = request;
     rest.tokens.insert(rest.tokens.end(), joined.tokens.begin(), joined.tokens.end());
     rest.n_generated = static_cast<std::uint32_t>(cut);
-    auto second = host.make();
+    auto second = host.make({.kv = kv});
     REQUIRE(second.admit(rest) == status::ok);
     while (!second.idle())
       for (const auto& out : second.step({.max_tokens = 512, .prefill_chunk = 3}).outputs)
@@ -421,7 +422,8 @@ TEST_CASE("a decode step of eight sequences reads each weight once", "[engine][b
 
 TEST_CASE("sequences with the same beginning share its full pages", "[engine][batch]") {
   batch_machine host;
-  auto sequences = host.make({.max_sequences = 4, .kv_pages = 40});
+  const auto kv = GENERATE(kv_type::f16, kv_type::q8);
+  auto sequences = host.make({.max_sequences = 4, .kv_pages = 40, .kv = kv});
   std::mt19937 random{1};
   const auto prompt = random_prompt(random, 100); // 3 full pages and a bit
   for (std::uint64_t id = 1; id <= 4; ++id)

@@ -61,9 +61,9 @@ TEST_CASE("a pool gives each page once and takes it back with its last owner",
 
 TEST_CASE("keys and values of every layer and page lie apart and can all be written",
           "[engine][kv_cache]") {
-  const auto type = GENERATE(kv_type::f32, kv_type::f16);
+  const auto type = GENERATE(kv_type::f32, kv_type::f16, kv_type::q8);
   auto cache = small_cache(2, type);
-  const std::size_t bytes = page_tokens * 8 * bytes_per_value(type);
+  const std::size_t bytes = 2 * kv_head_bytes(type, 4);
   std::vector<std::byte*> slabs;
   for (page_id page = 0; page < 2; ++page)
     for (std::size_t layer = 0; layer < 3; ++layer) {
@@ -75,6 +75,24 @@ TEST_CASE("keys and values of every layer and page lie apart and can all be writ
   for (std::size_t i = 0; i < slabs.size(); ++i)
     CHECK(std::all_of(slabs[i], slabs[i] + bytes,
                       [&](std::byte b) { return b == static_cast<std::byte>(i + 1); }));
+}
+
+TEST_CASE("a head's part of a page is a multiple of 64 bytes, and has room for scales with 8 bits",
+          "[engine][kv_cache]") {
+  CHECK(kv_head_bytes(kv_type::f32, 128) == 32 * 128 * 4);
+  CHECK(kv_head_bytes(kv_type::f16, 128) == 32 * 128 * 2);
+  CHECK(kv_head_bytes(kv_type::q8, 128) == 32 * (4 + 128));
+  CHECK(kv_head_bytes(kv_type::q8, 7) == 128 + 256); // 224 bytes of codes
+  for (std::size_t dim = 1; dim < 100; ++dim)
+    for (const auto type : {kv_type::f32, kv_type::f16, kv_type::q8})
+      CHECK(kv_head_bytes(type, dim) % 64 == 0);
+  auto model = small_model(); // 3 layers, 2 heads of 4, keys and values
+  CHECK(model.kv_bytes_per_token(kv_type::f16) == 3 * 2 * 2 * 4 * 2);
+  CHECK(model.kv_bytes_per_token(kv_type::q8) == 3 * 2 * 2 * (4 + 4));
+  CHECK(find_kv_type("q8") == kv_type::q8);
+  CHECK(find_kv_type("f16") == kv_type::f16);
+  CHECK(find_kv_type("f32") == kv_type::f32);
+  CHECK_FALSE(find_kv_type("q4"));
 }
 
 TEST_CASE("a page table reserves all of its pages or none", "[engine][kv_cache]") {
@@ -150,6 +168,7 @@ TEST_CASE("an identity depends on model, KV type, activations and ids, and on no
   const auto base = identity(small_cache(2), 0);
   CHECK(identity(small_cache(5), 0) == base);
   CHECK(identity(small_cache(2, kv_type::f32), 0) != base);
+  CHECK(identity(small_cache(2, kv_type::q8), 0) != base);
   CHECK(identity(small_cache(2, kv_type::f16, 2), 0) != base);
   CHECK(identity(small_cache(2, kv_type::f16, 1, activation_quantization::none), 0) != base);
   CHECK(identity(small_cache(2), 1) != base);

@@ -18,7 +18,7 @@ TEST_CASE("the estimate is what a loaded model's matrices take", "[engine][memor
   shape.arch = GENERATE("bitnet-b1.58", "llama");
   const auto loaded =
       load_model(shape.write(scratch.path() / "m.gguf"), {node_description{}}, best_kernels());
-  const auto expected = estimate_memory(*loaded.description, 100, 2, 512);
+  const auto expected = estimate_memory(*loaded.description, 100, kv_type::f16, 512);
   // matrix_bytes counts codes and dense values; row scales are beside them.
   const std::uint64_t rows = 2 * (256 + 128 + 128 + 256 + 512 + 512 + 256);
   CHECK(expected.ternary + expected.dense ==
@@ -36,7 +36,7 @@ TEST_CASE("a large head's screen is counted", "[engine][memory]") {
   shape.n_vocab = 16'400; // of 256 values: 8.4 MB
   const auto loaded =
       load_model(shape.write(scratch.path() / "m.gguf"), {node_description{}}, best_kernels());
-  const auto expected = estimate_memory(*loaded.description, 0, 2, 512);
+  const auto expected = estimate_memory(*loaded.description, 0, kv_type::f16, 512);
   REQUIRE(loaded.per_node[0]->screen.has_value());
   // Its scale per row is counted, too.
   CHECK(expected.screen == loaded.per_node[0]->screen->bytes() + 16'400 * sizeof(float));

@@ -51,7 +51,7 @@ TEST_CASE("a description has name, tensors, sizes and the share of zeros", "[eng
   CHECK(model->dialogue == nullptr);
   CHECK(model->tensors.size() == 13);
   CHECK(model->file_bytes == small_model_file{}.bytes().size());
-  CHECK(model->kv_bytes_per_token(2) == 2 * 64 * 1 * 2);
+  CHECK(model->kv_bytes_per_token(kv_type::f16) == 2 * 64 * 1 * 2);
   for (const auto& tensor : model->tensors)
     CHECK(tensor.zero_share == (tensor.type == tensor_type::i2_s ? 0.75 : 0.0));
   CHECK(describe(small_model_file{}.text("general.name", "mine"))->name == "mine");

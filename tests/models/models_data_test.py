@@ -42,7 +42,8 @@ WRONG = {
 
 # What came after the shipped models were trained; models/README.md names it.
 ERRORS_SINCE = ["E_AUTH"]
-CHOICES_SINCE = {"key-isa": ["choices: hardware.isa may also be neon"]}
+CHOICES_SINCE = {"key-isa": ["choices: hardware.isa may also be neon"],
+                 "key-kv-type": ["choices: hardware.kv_type may also be q8"]}
 
 
 class Answers(unittest.TestCase):

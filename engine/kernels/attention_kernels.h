@@ -25,11 +25,26 @@ template <class T> inline const T* values_of(const void* page) {
   return (const T*)((const char*)page + (has_scales<T> ? page_positions * sizeof(float) : 0));
 }
 
+/// What is read after a page of keys: its values, and the next page of keys. Brought into the
+/// second-level cache meanwhile, because attention reads short pieces and the hardware begins anew
+/// with each of them.
+struct read_next {
+  const char *keys, *values;
+
+  void lines(size_t from, size_t to) const {
+    for (; from < to; from += 64) {
+      __builtin_prefetch(keys + from, 0, 2);
+      __builtin_prefetch(values + from, 0, 2);
+    }
+  }
+};
+
 /// Scores of `Queries` queries with all positions of one page. Even and odd dimensions are summed
 /// apart, in ascending order.
 template <size_t Queries, class T>
 inline void page_scores(const float* const* queries, size_t head_dim, const void* page, float scale,
-                        float (*scores)[attention_part_positions], size_t first) {
+                        const read_next* next, float (*scores)[attention_part_positions],
+                        size_t first) {
   const T* keys = values_of<T>(page);
   constexpr size_t tile_vectors = score_vectors<Queries>;
   for (size_t at = 0; at < page_positions; at += tile_vectors * width) {
@@ -43,6 +58,8 @@ inline void page_scores(const float* const* queries, size_t head_dim, const void
     };
     size_t d = 0;
     for (; d + 2 <= head_dim; d += 2) {
+      if (next != nullptr && at == 0)
+        next->lines(d * page_positions * sizeof(T), (d + 2) * page_positions * sizeof(T));
       add(d, 0);
       add(d + 1, 1);
     }
@@ -149,9 +166,12 @@ template <size_t Queries, class T> inline void attend(const attention_part& part
     most_hidden = n_hidden[q] > most_hidden ? n_hidden[q] : most_hidden;
     least_hidden = n_hidden[q] < least_hidden ? n_hidden[q] : least_hidden;
   }
-  for (size_t j = least_hidden / page_positions * page_positions; j < most; j += page_positions)
-    page_scores<Queries, T>(queries, part.head_dim, part.keys[j / page_positions], part.scale,
-                            scores, j);
+  for (size_t j = least_hidden / page_positions * page_positions; j < most; j += page_positions) {
+    const size_t page = j / page_positions, after = j + page_positions < most ? page + 1 : page;
+    const read_next next = {(const char*)part.keys[after], (const char*)part.values[page]};
+    page_scores<Queries, T>(queries, part.head_dim, part.keys[page], part.scale,
+                            first == 0 ? &next : nullptr, scores, j);
+  }
   for (size_t q = 0; q < Queries; ++q) {
     part.sum[first + q] = 0;
     if (n_visible[q] > n_hidden[q]) {

@@ -55,6 +55,7 @@ void add(engine::operation_cost& sum, const engine::operation_cost& more) {
   sum.additions += more.additions;
   sum.multiplications += more.multiplications;
   sum.zero_additions += more.zero_additions;
+  sum.integer_multiplications += more.integer_multiplications;
 }
 
 } // namespace

@@ -156,10 +156,10 @@ void forward_pass::state::find_blocks(std::size_t index) {
 
 /// Keys and values are counted once per sequence and step: a chunk's rows share what they read.
 void forward_pass::state::count_attention(operation_cost& to, std::size_t window) const {
-  const auto most = window == 0 ? static_cast<std::size_t>(-1) : window;
   for (const auto& part : sequences) {
     const auto end = part.first_position + part.n_rows;
-    const auto context = std::min(end, most + std::min(part.n_rows, end - 1));
+    const auto most = window == 0 ? end : window; // that one row sees
+    const auto context = std::min(end, most + part.n_rows - 1);
     to.kv_bytes += 2 * context * (pages.block_bytes() / page_tokens);
     for (std::size_t i = 0; i < part.n_rows; ++i)
       to.multiplications += 2 * std::min(part.first_position + i + 1, most) * q_width;

@@ -402,6 +402,58 @@ TEST_CASE("a step counts each matrix once, whatever the number of rows", "[engin
   CHECK(one.total().zero_additions > 0);
 }
 
+TEST_CASE("additions of zero weights are as many as the file has zeros, for every token",
+          "[engine][forward][telemetry]") {
+  scratch_folder scratch;
+  const auto type = GENERATE(tensor_type::i2_s, tensor_type::tq2_0);
+  std::map<std::string, std::uint64_t> zeros, weights; // counted before the file is written
+  tiny_model made{.type_of = [&](const std::string&) { return type; }};
+  made.change = [&](const std::string& name, std::span<float> values, std::size_t) {
+    if (name.find("attn_q") != name.npos) // not all matrices alike
+      std::fill(values.begin(), values.begin() + 1000, 0.0f);
+    zeros[name] = static_cast<std::uint64_t>(std::ranges::count(values, 0.0f));
+    weights[name] = values.size();
+  };
+  machine host{made.write(scratch.path() / "tiny.gguf")};
+  auto eval = host.evaluate({.chunk = 4});
+  eval.feed(std::vector<token_id>(9, 7)); // three steps
+  eval.feed(std::vector<token_id>{8});
+  const std::map<operation, std::vector<std::string>> matrices{
+      {operation::qkv, {"attn_q", "attn_k", "attn_v"}},
+      {operation::attn_output, {"attn_output"}},
+      {operation::gate_up, {"ffn_gate", "ffn_up"}},
+      {operation::ffn_down, {"ffn_down"}}};
+  for (std::size_t layer = 0; layer < 2; ++layer)
+    for (const auto& [op, names] : matrices) {
+      std::uint64_t n_zeros = 0, n_weights = 0;
+      for (const auto& name : names) {
+        const auto tensor = "blk." + std::to_string(layer) + "." + name + ".weight";
+        n_zeros += zeros.at(tensor);
+        n_weights += weights.at(tensor);
+      }
+      REQUIRE(n_zeros > 0);
+      const auto& cost = eval.counters().layers[layer][static_cast<std::size_t>(op)];
+      CHECK(cost.zero_additions == 10 * n_zeros);
+      CHECK(cost.additions == 10 * n_weights);
+    }
+}
+
+TEST_CASE("keys and values are counted once per step and sequence",
+          "[engine][forward][telemetry]") {
+  scratch_folder scratch;
+  const auto kv = GENERATE(kv_type::f32, kv_type::f16, kv_type::q8);
+  machine host{tiny_model{}.write(scratch.path() / "tiny.gguf")};
+  auto eval = host.evaluate({.kv = kv, .chunk = 128});
+  eval.feed(std::vector<token_id>(5, 7));
+  for (token_id token = 0; token < 3; ++token)
+    eval.feed(std::vector{token});
+  // 5 positions for a prompt of 5, then 6, 7 and 8; two heads of 64, keys and values.
+  const std::uint64_t bytes = kv == kv_type::f32 ? 4 * 64 : kv == kv_type::f16 ? 2 * 64 : 64 + 4;
+  for (std::size_t layer = 0; layer < 2; ++layer)
+    CHECK(eval.counters().layers[layer][static_cast<std::size_t>(operation::attention)].kv_bytes ==
+          (5 + 6 + 7 + 8) * 2 * 2 * bytes);
+}
+
 TEST_CASE("an embedding is the pooled hidden state at unit length, however it is chunked",
           "[engine][forward]") {
   scratch_folder scratch;

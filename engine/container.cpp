@@ -6,6 +6,8 @@
 #include "engine/safetensors.h"
 #include "engine/weights.h"
 
+#include <tbb/parallel_for.h>
+
 namespace bitnetd::engine {
 
 namespace {
@@ -20,6 +22,20 @@ container_report inspect_safetensors(const std::filesystem::path& path) {
   report.missing = path.string() + ": no whole model: weights only; hyperparameters and tokenizer "
                                    "are in other files: give the folder";
   return report;
+}
+
+std::vector<zero_pattern> zeros_of(const std::filesystem::path& path, const load_options& options) {
+  const auto file = open_model_source(path, options.i2s);
+  std::vector<zero_pattern> out(file->tensors().size());
+  tbb::parallel_for(std::size_t{0}, out.size(), [&](std::size_t i) {
+    const auto& tensor = file->tensors()[i];
+    if (!info(tensor.type).ternary)
+      return;
+    std::vector<std::byte> raw(tensor.bytes);
+    file->read(tensor, 0, raw);
+    out[i] = find_zeros(tensor.type, raw, tensor.rows(), tensor.cols());
+  });
+  return out;
 }
 
 } // namespace
@@ -37,6 +53,7 @@ container_report inspect_container(const std::filesystem::path& path, const load
   }
   try {
     report.whole = describe_model(path, true, options);
+    report.zeros = zeros_of(path, options);
   } catch (const incomplete_model& reason) {
     report.missing = reason.what();
   }

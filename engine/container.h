@@ -3,11 +3,13 @@
 
 #include "engine/model.h"
 #include "engine/weights.h"
+#include "engine/zero_pattern.h"
 
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace bitnetd::engine {
 
@@ -17,6 +19,8 @@ struct container_report {
   std::uint64_t file_bytes = 0, n_tensors = 0, n_metadata = 0;
   std::shared_ptr<const model> whole; ///< a whole model, payload checked; or nullptr
   std::string missing;                ///< one line: what it lacks to be a whole model
+  /// Of a whole model: a pattern per tensor, empty for those that are not stored as ternary.
+  std::vector<zero_pattern> zeros;
 };
 
 /// Checks a GGUF file, a Hugging Face folder, or a safetensors file alone. A whole model is checked

@@ -8,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <fstream>
 #include <iomanip>
 #include <iostream>
@@ -53,15 +54,22 @@ void print_tensor_types(const engine::model& model) {
   }
 }
 
+/// "attn_q" of "blk.3.attn_q.weight"; other names as they are.
+std::string part_of_layer(const std::string& name) {
+  if (!name.starts_with("blk."))
+    return name;
+  auto part = name.substr(name.find('.', 4) + 1);
+  part.resize(part.rfind('.'));
+  return part;
+}
+
 /// What a layer consists of, without its number: "attn_q I2_S, …".
 std::string layer_pattern(const std::vector<const engine::tensor_summary*>& layer) {
   std::map<std::string_view, std::set<std::string>> types; // type -> parts
   for (const auto* tensor : layer) {
     if (tensor->rows == 1)
       continue; // norms
-    auto part = tensor->name.substr(tensor->name.find('.', 4) + 1);
-    part.resize(part.rfind('.'));
-    types[engine::info(tensor->type).name].insert(part);
+    types[engine::info(tensor->type).name].insert(part_of_layer(tensor->name));
   }
   std::string out;
   for (const auto& [type, parts] : types) {
@@ -93,6 +101,52 @@ void print_layers(const engine::model& model) {
     std::cout << "   " << pattern << '\n';
     first = end;
   }
+}
+
+/// Where the zeros of one kind of tensor lie, over all layers.
+struct zero_summary {
+  engine::zero_pattern all = {};
+  double least = 1, most = 0; ///< share of zero weights of a tensor
+
+  void add(const engine::zero_pattern& one) {
+    all.add(one);
+    least = std::min(least, one.weight_share());
+    most = std::max(most, one.weight_share());
+  }
+};
+
+/// Zeros by kind of tensor, and in which form the matrices are multiplied.
+void print_zero_patterns(const engine::container_report& report) {
+  std::map<std::string, zero_summary> kinds;
+  double most_lines = 0;
+  std::string where;
+  for (std::size_t i = 0; i < report.zeros.size(); ++i) {
+    const auto& one = report.zeros[i];
+    if (one.weights == 0)
+      continue;
+    const auto& name = report.whole->tensors[i].name;
+    kinds[part_of_layer(name)].add(one);
+    if (one.line_share() >= most_lines) {
+      most_lines = one.line_share();
+      where = name;
+    }
+  }
+  if (kinds.empty())
+    return;
+  std::cout << "zeros:      share of weights (least - mean - most of a tensor), lines of 16 x 16 "
+               "that are all zero\n"
+            << std::fixed;
+  for (const auto& [kind, zeros] : kinds)
+    std::cout << "  " << std::left << std::setw(14) << kind << std::right << std::setprecision(1)
+              << 100 * zeros.least << " - " << 100 * zeros.all.weight_share() << " - "
+              << 100 * zeros.most << " %   lines " << zeros.all.zero_lines << " of "
+              << zeros.all.lines << '\n';
+  std::cout << "form:       dense SIMD for all ternary tensors: at most " << std::setprecision(2)
+            << 100 * most_lines << " % of a tensor's lines are all zero (" << where
+            << "); leaving lines out takes less time from " << std::setprecision(0)
+            << 100 * engine::lines_worth_skipping << " % on"
+            << (most_lines < engine::lines_worth_skipping ? "" : ", which no kernel here does")
+            << '\n';
 }
 
 std::string in_mib(std::uint64_t bytes) {
@@ -140,7 +194,8 @@ std::string_view pooling_name(engine::pooling how) {
                                         : "none";
 }
 
-void print_model(const engine::model& model) {
+void print_model(const engine::container_report& report) {
+  const auto& model = *report.whole;
   const auto& shape = model.shape;
   std::cout << "model:      " << model.name << " (" << shape.arch_name << ")\n"
             << "hash:       " << model.model_hash.hex() << '\n'
@@ -166,16 +221,20 @@ void print_model(const engine::model& model) {
             << "tensors:\n";
   print_tensor_types(model);
   print_layers(model);
+  print_zero_patterns(report);
   print_outlook(model);
 }
 
-void print_rows(const engine::model& model) {
-  for (const auto& tensor : model.tensors)
+void print_rows(const engine::container_report& report) {
+  for (std::size_t i = 0; i < report.whole->tensors.size(); ++i) {
+    const auto& tensor = report.whole->tensors[i];
     std::cout << std::left << std::setw(32) << tensor.name << std::setw(7)
               << engine::info(tensor.type).name << std::right << std::setw(8) << tensor.rows
               << " x " << std::left << std::setw(8) << tensor.cols << std::right << std::setw(12)
               << tensor.bytes << " bytes   zeros " << std::fixed << std::setprecision(1)
-              << 100 * tensor.zero_share << " %\n";
+              << 100 * tensor.zero_share << " %, of lines " << 100 * report.zeros[i].line_share()
+              << " %\n";
+  }
 }
 
 } // namespace
@@ -200,9 +259,9 @@ void add_inspect(CLI::App& app) {
     if (report.whole == nullptr)
       std::cout << report.missing << '\n';
     else
-      print_model(*report.whole);
+      print_model(report);
     if (report.whole != nullptr && chosen->tensors)
-      print_rows(*report.whole);
+      print_rows(report);
   });
 }
 

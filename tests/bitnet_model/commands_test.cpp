@@ -304,6 +304,8 @@ TEST_CASE("inspect tells layers, parameters, memory, speed and what will not wor
   CHECK_THAT(seen.out, Contains("I2_S: attn_k attn_output attn_q attn_v ffn_down ffn_gate ffn_up"));
   CHECK_THAT(seen.out, Contains("parameters: "));
   CHECK_THAT(seen.out, Contains(" tokens/s at most for one sequence"));
+  CHECK_THAT(seen.out, Contains("ffn_down") && Contains("%   lines 0 of ") &&
+                           Contains("form:       dense SIMD for all ternary tensors"));
   CHECK_THAT(seen.out, Contains("will not do chats: the model has no chat template"));
 }
 

@@ -94,7 +94,7 @@ void forward_pass::state::embed() {
   measured(shape.n_layer, operation::embed, [&] {
     for (std::size_t i = 0; i < rows.size(); ++i)
       all->embedding.decode_row(static_cast<std::size_t>(rows[i].token),
-                                x.all().subspan(i * shape.n_embd, shape.n_embd));
+                                x.all().subspan(i * shape.n_embd, shape.n_embd), on.kernels);
     if (shape.embed_scale != 1.0f)
       for (auto& value : used(x, shape.n_embd))
         value *= shape.embed_scale;

@@ -6,12 +6,10 @@
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
-#include <array>
 #include <cassert>
 #include <cmath>
 #include <functional>
 #include <limits>
-#include <numeric>
 #include <utility>
 
 namespace bitnetd::engine {
@@ -28,68 +26,25 @@ constexpr double upward = 1 + 1e-6;
 /// spread normally with deviation 1 (Max 1960, table II).
 constexpr float best_half_step = 0.3352f / 2;
 
-/// A sum in eight parts, which the compiler keeps in vectors; in double, and always in this order.
-struct sum_in_parts {
-  std::array<double, 8> parts{};
-
-  template <class Term> void add(std::size_t n, const Term& term) {
-    std::size_t i = 0;
-    for (; i + parts.size() <= n; i += parts.size())
-      for (std::size_t p = 0; p < parts.size(); ++p)
-        parts[p] += term(i + p);
-    for (; i < n; ++i)
-      parts[0] += term(i);
-  }
-  [[nodiscard]] double total() const { return std::accumulate(parts.begin(), parts.end(), 0.0); }
-};
-
-float largest_magnitude(std::span<const float> row) {
-  std::array<float, 8> most{}; // in parts, too
-  std::size_t c = 0;
-  for (; c + most.size() <= row.size(); c += most.size())
-    for (std::size_t p = 0; p < most.size(); ++p) {
-      const float magnitude = std::abs(row[c + p]);
-      most[p] = magnitude > most[p] ? magnitude : most[p];
-    }
-  for (; c < row.size(); ++c)
-    most[0] = std::max(most[0], std::abs(row[c]));
-  return *std::max_element(most.begin(), most.end());
-}
-
 /// The scale of a row: what one unit of its codes (4 bits: of 2 c + 1) stands for.
-float scale_of(std::span<const float> row, packed_bits bits) {
-  const float most = largest_magnitude(row);
+float scale_of(const row_extent& extent, std::size_t cols, packed_bits bits) {
   if (bits == packed_bits::eight)
-    return most / 127;
-  sum_in_parts squares;
-  squares.add(row.size(), [&](std::size_t c) { return double{row[c]} * double{row[c]}; });
-  const auto deviation =
-      static_cast<float>(std::sqrt(squares.total() / static_cast<double>(row.size())));
-  return std::min(most / 15, best_half_step * deviation);
+    return extent.largest / 127;
+  const auto deviation = static_cast<float>(std::sqrt(extent.squares / static_cast<double>(cols)));
+  return std::min(extent.largest / 15, best_half_step * deviation);
 }
 
-/// Codes of a row, and back: 4 bits c -> 2 c + 1, 8 bits c -> c, times the scale.
-void round_row(std::span<const float> row, float scale, packed_bits bits, std::int8_t* codes) {
+void round_to_8_bits(std::span<const float> row, float scale, std::int8_t* codes) {
   const float inverse = scale > 0 ? 1 / scale : 0;
-  if (bits == packed_bits::four) { // rounded down, by way of positive numbers
-    for (std::size_t c = 0; c < row.size(); ++c)
-      codes[c] = static_cast<std::int8_t>(
-          static_cast<int>(std::clamp(row[c] * inverse * 0.5f + 8, 0.0f, 15.5f)) - 8);
-    return;
-  }
   for (std::size_t c = 0; c < row.size(); ++c) // half up
     codes[c] = static_cast<std::int8_t>(
         static_cast<int>(std::clamp(row[c] * inverse + 128.5f, 1.0f, 255.5f)) - 128);
 }
 
-float units_of(std::int8_t code, packed_bits bits) {
-  return static_cast<float>(bits == packed_bits::four ? 2 * code + 1 : code);
-}
-
-/// Rounds every row; `seen(row index, values, codes, scale)` may look at each.
+/// Rounds every row; `seen(row index, extent, error)` is told of each; the error of 4 bits only.
 template <class Seen>
 linear round_all(const linear& dense, packed_bits bits, std::optional<int> memory_node,
-                 const Seen& seen) {
+                 const kernel_table& kernels, const Seen& seen) {
   const auto rows = dense.rows(), cols = dense.cols();
   const auto panel = packed_bytes(ternary_panel_rows, cols, bits);
   node_memory panels{packed_bytes(rows, cols, bits), memory_node};
@@ -100,10 +55,14 @@ linear round_all(const linear& dense, packed_bits bits, std::optional<int> memor
     std::vector<float> values(cols);
     std::vector<std::int8_t> codes(n * cols);
     for (std::size_t i = 0; i < n; ++i) {
-      dense.decode_row(first + i, values);
-      const auto scale = scales[first + i] = scale_of(values, bits);
-      round_row(values, scale, bits, codes.data() + i * cols);
-      seen(first + i, values, codes.data() + i * cols, scale);
+      dense.decode_row(first + i, values, kernels);
+      const auto extent = kernels.extent_of_row(values.data(), cols);
+      const auto scale = scales[first + i] = scale_of(extent, cols, bits);
+      if (bits == packed_bits::four)
+        seen(first + i, extent,
+             kernels.round_to_4_bits(values.data(), cols, scale, codes.data() + i * cols));
+      else
+        round_to_8_bits(values, scale, codes.data() + i * cols);
     }
     pack_panel(codes, cols, bits, {panels.data() + p * panel, panel});
   });
@@ -112,11 +71,13 @@ linear round_all(const linear& dense, packed_bits bits, std::optional<int> memor
 
 } // namespace
 
-linear round_rows(const linear& dense, packed_bits bits, std::optional<int> memory_node) {
-  return round_all(dense, bits, memory_node, [](auto&&...) {});
+linear round_rows(const linear& dense, packed_bits bits, std::optional<int> memory_node,
+                  const kernel_table& kernels) {
+  return round_all(dense, bits, memory_node, kernels, [](auto&&...) {});
 }
 
-head_screen head_screen::make(const linear& exact, std::optional<int> memory_node) {
+head_screen head_screen::make(const linear& exact, std::optional<int> memory_node,
+                              const kernel_table& kernels) {
   assert(exact.is_dense());
   head_screen out;
   out.weight_errors_.resize(exact.rows());
@@ -124,24 +85,12 @@ head_screen head_screen::make(const linear& exact, std::optional<int> memory_nod
   // The exact sum: 16 lanes add cols / 16 products each, a tree adds the lanes; every rounding is
   // relative to at most |w| |x|. Twice that, for the higher orders.
   const double rounding = 2 * (static_cast<double>(exact.cols()) / 16 + 8) * 0x1p-24;
-  const auto measure = [&](std::size_t row, std::span<const float> values, const std::int8_t* codes,
-                           float scale) {
-    const auto copied = [&](std::size_t c) {
-      return double{scale} * double{units_of(codes[c], packed_bits::four)};
-    };
-    sum_in_parts exact_squares, copy_squares, error_squares;
-    const auto n = values.size();
-    exact_squares.add(n, [&](std::size_t c) { return double{values[c]} * double{values[c]}; });
-    copy_squares.add(n, [&](std::size_t c) { return copied(c) * copied(c); });
-    error_squares.add(n, [&](std::size_t c) {
-      const double error = values[c] - copied(c);
-      return error * error;
-    });
+  const auto note = [&](std::size_t row, const row_extent& extent, const rounding_error& error) {
     out.weight_errors_[row] = static_cast<float>(
-        (std::sqrt(error_squares.total()) + rounding * std::sqrt(exact_squares.total())) * upward);
-    out.weight_norms_[row] = static_cast<float>(std::sqrt(copy_squares.total()) * upward);
+        (std::sqrt(error.error_squares) + rounding * std::sqrt(extent.squares)) * upward);
+    out.weight_norms_[row] = static_cast<float>(std::sqrt(error.copy_squares) * upward);
   };
-  out.copy_ = round_all(exact, packed_bits::four, memory_node, measure);
+  out.copy_ = round_all(exact, packed_bits::four, memory_node, kernels, note);
   for (std::size_t row = 0; row < exact.rows(); ++row)
     out.largest_ = std::max({out.largest_, out.weight_errors_[row], out.weight_norms_[row]});
   return out;

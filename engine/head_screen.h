@@ -17,7 +17,7 @@ namespace bitnetd::engine {
 /// at a time. 4 bits: 16 odd multiples of the scale, the best step for values spread like a bell
 /// where that is finer than the largest value asks for. Requires cols <= 65536.
 [[nodiscard]] linear round_rows(const linear& dense, packed_bits bits,
-                                std::optional<int> memory_node);
+                                std::optional<int> memory_node, const kernel_table& kernels);
 
 /// A 4-bit copy of a head with a proven bound of its error per row: the copy is read first, then
 /// only the rows that may matter are read exactly.
@@ -42,7 +42,8 @@ public:
     return packed_bytes(rows, cols, packed_bits::four) + 3 * sizeof(float) * rows;
   }
   /// Copies `exact`, which must be dense and outlive the screen. Parallel.
-  static head_screen make(const linear& exact, std::optional<int> memory_node);
+  static head_screen make(const linear& exact, std::optional<int> memory_node,
+                          const kernel_table& kernels);
 
   [[nodiscard]] const linear& copy() const noexcept { return copy_; }
   [[nodiscard]] std::size_t rows() const noexcept { return copy_.rows(); }

@@ -228,7 +228,7 @@ void linear::multiply_floats(const linear_input& in, std::size_t first, std::siz
   }
 }
 
-void linear::decode_row(std::size_t row, std::span<float> out) const {
+void linear::decode_row(std::size_t row, std::span<float> out, const kernel_table& kernels) const {
   assert(row < rows_ && out.size() == cols_);
   switch (form_) {
   case form::ternary: {
@@ -246,11 +246,10 @@ void linear::decode_row(std::size_t row, std::span<float> out) const {
   case form::int8:
     assert(!"heads only: nothing is looked up in them");
     break;
-  case form::f16: {
-    const auto* from = reinterpret_cast<const std::uint16_t*>(weights_.data()) + row * cols_;
-    std::transform(from, from + cols_, out.begin(), half_to_float);
+  case form::f16:
+    kernels.from_half(reinterpret_cast<const std::uint16_t*>(weights_.data()) + row * cols_, cols_,
+                      out.data());
     break;
-  }
   }
 }
 

@@ -90,7 +90,7 @@ public:
                   const kernel_table& kernels) const;
 
   /// The weights of one row as floats (an embedding look-up), out [cols()].
-  void decode_row(std::size_t row, std::span<float> out) const;
+  void decode_row(std::size_t row, std::span<float> out, const kernel_table& kernels) const;
 
   /// Adds what apply() costs on `n` rows: bytes, additions, multiplications, zero additions.
   /// Time is the caller's to measure.

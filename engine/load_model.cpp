@@ -40,8 +40,9 @@ struct ternary_blocks {
 class weights_loader {
 public:
   weights_loader(const model_source& file, model_builder& builder,
-                 const std::vector<node_description>& nodes, head_form head)
-      : file_{file}, builder_{builder}, nodes_{nodes}, head_{head} {
+                 const std::vector<node_description>& nodes, head_form head,
+                 const kernel_table& kernels)
+      : file_{file}, builder_{builder}, nodes_{nodes}, head_{head}, kernels_{kernels} {
     for (std::size_t i = 0; i < nodes.size(); ++i)
       per_node_.emplace_back(std::make_shared<weights>())->layers.resize(builder.shape().n_layer);
     for (const auto& node : nodes)
@@ -60,7 +61,7 @@ public:
       }
     });
     for (std::size_t i = 0; i < nodes_.size(); ++i)
-      per_node_[i]->prepare_head(head_, nodes_[i].memory_node);
+      per_node_[i]->prepare_head(head_, nodes_[i].memory_node, kernels_);
     tell_checksum();
     return {per_node_.begin(), per_node_.end()};
   }
@@ -333,6 +334,7 @@ private:
   model_builder& builder_;
   const std::vector<node_description>& nodes_;
   head_form head_;
+  const kernel_table& kernels_;
   std::vector<std::shared_ptr<weights>> per_node_;
   std::deque<node_arena> arenas_; ///< of packed matrices, per node
   /// What a thread reads one ternary tensor into and uses again for its next: pages that are given
@@ -376,14 +378,13 @@ void check_memory(const model_source& file, std::size_t n_nodes, const load_opti
 
 } // namespace
 
-// The packed layout is the same for every instruction set: the kernels need not be asked.
 loaded_model load_model(const std::filesystem::path& path,
-                        const std::vector<node_description>& nodes, const kernel_table&,
+                        const std::vector<node_description>& nodes, const kernel_table& kernels,
                         const load_options& options) {
   const auto file = open_model_source(path, options.i2s);
   model_builder builder{*file, options};
   check_memory(*file, nodes.size(), options);
-  auto per_node = weights_loader{*file, builder, nodes, options.head}.load();
+  auto per_node = weights_loader{*file, builder, nodes, options.head, kernels}.load();
   std::uint64_t bytes = 0;
   for (const auto& one : per_node)
     bytes += one->matrix_bytes();

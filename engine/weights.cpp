@@ -74,17 +74,19 @@ weights::place weights::find_place(std::string_view name) noexcept {
   return find_in_layer(layers[index], name);
 }
 
-void weights::prepare_head(head_form form, std::optional<int> memory_node) {
+void weights::prepare_head(head_form form, std::optional<int> memory_node,
+                           const kernel_table& kernels) {
   constexpr std::size_t most_columns = 65536;
   if (!head().is_dense() || head().cols() > most_columns || form == head_form::exact)
     return;
   if (form == head_form::screened) {
     if (head_screen::worthwhile(head().weight_bytes(), head().cols()))
-      screen = head_screen::make(head(), memory_node);
+      screen = head_screen::make(head(), memory_node, kernels);
     return;
   }
-  auto rounded = round_rows(
-      head(), form == head_form::int8 ? packed_bits::eight : packed_bits::four, memory_node);
+  auto rounded =
+      round_rows(head(), form == head_form::int8 ? packed_bits::eight : packed_bits::four,
+                 memory_node, kernels);
   (own_head.rows() > 0 ? own_head : rounded_head) = std::move(rounded);
 }
 

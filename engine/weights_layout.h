@@ -40,7 +40,7 @@ public:
     return rounded_head.rows() > 0 ? rounded_head : own_head.rows() > 0 ? own_head : embedding;
   }
   /// Gives the head its form; a ternary head stays as it is. Parallel; when all is loaded.
-  void prepare_head(head_form form, std::optional<int> memory_node);
+  void prepare_head(head_form form, std::optional<int> memory_node, const kernel_table& kernels);
   /// The matrix with a file's tensor name ("blk.0.attn_q.weight", "token_embd.weight", …), or
   /// nullptr.
   [[nodiscard]] const linear* find(std::string_view tensor_name) const noexcept;

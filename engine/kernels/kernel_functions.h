@@ -80,6 +80,26 @@ using gated_fn = void(const float* gate, const float* up, size_t n, float* out) 
 /// Floats to IEEE halves, round to nearest even.
 using to_half_fn = void(const float* x, size_t n, uint16_t* out) noexcept;
 
+/// IEEE halves to floats, exactly.
+using from_half_fn = void(const uint16_t* x, size_t n, float* out) noexcept;
+
+/// How large the values of a row are, which must be finite.
+struct row_extent {
+  float largest;  ///< magnitude
+  double squares; ///< sum of squares, in eight lanes of doubles added from the first to the last
+};
+using row_extent_fn = row_extent(const float* row, size_t cols) noexcept;
+
+/// What a row's copy of 4 bits is like: sums as above.
+struct rounding_error {
+  double copy_squares;  ///< of the values that the codes stand for
+  double error_squares; ///< of the row less these
+};
+
+/// Rounds a row to the odd multiples of `scale` from -15 to 15: code c in -8…7 stands for 2 c + 1.
+using round_to_4_bits_fn = rounding_error(const float* row, size_t cols, float scale,
+                                          int8_t* codes) noexcept;
+
 /// Most positions of one attention part: 8 pages of 32.
 constexpr size_t attention_part_positions = 256;
 
@@ -140,6 +160,9 @@ struct kernel_functions {
   gated_fn* silu;
   gated_fn* gelu_tanh;
   to_half_fn* to_half;
+  from_half_fn* from_half;
+  row_extent_fn* extent_of_row;
+  round_to_4_bits_fn* round_to_4_bits;
   attention_fn* attention_f32;
   attention_fn* attention_f16;
   attention_fn* attention_q8;

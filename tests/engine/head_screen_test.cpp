@@ -40,7 +40,7 @@ struct planted_head {
 
   std::vector<float> input(std::size_t row, double cosine, std::uint32_t seed) const {
     std::vector<float> w(cols), x = random_floats(cols, seed);
-    exact.decode_row(row, w);
+    exact.decode_row(row, w, best_kernels());
     double w2 = 0, wx = 0, x2 = 0;
     for (std::size_t c = 0; c < cols; ++c) {
       w2 += double{w[c]} * double{w[c]};
@@ -91,7 +91,7 @@ TEST_CASE("a screened head draws what the whole head draws", "[engine][head]") {
   const auto cosine = GENERATE(0.02, 0.1, 0.2, 0.3, 0.5, 0.9);
   const auto cols = GENERATE(as<std::size_t>{}, 130, 512);
   const planted_head head{2000, cols, 7};
-  const auto screen = head_screen::make(head.exact, {});
+  const auto screen = head_screen::make(head.exact, {}, best_kernels());
   compute_node node{{}, 1};
   screened_head reader;
   for (const auto* kernels : {&all_kernels().front(), &best_kernels()}) {
@@ -127,7 +127,7 @@ TEST_CASE("a screened head draws what the whole head draws", "[engine][head]") {
 
 TEST_CASE("a screened head reads few rows where the winner stands out", "[engine][head]") {
   const planted_head head{4000, 1024, 3};
-  const auto screen = head_screen::make(head.exact, {});
+  const auto screen = head_screen::make(head.exact, {}, best_kernels());
   compute_node node{{}, 1};
   const compute_context on{node, best_kernels()};
   screened_head reader;
@@ -145,7 +145,7 @@ TEST_CASE("a screened head reads few rows where the winner stands out", "[engine
 TEST_CASE("a screened head gives up where too many rows may win, or nothing can be proven",
           "[engine][head]") {
   const planted_head head{2000, 256, 3};
-  const auto screen = head_screen::make(head.exact, {});
+  const auto screen = head_screen::make(head.exact, {}, best_kernels());
   compute_node node{{}, 1};
   const compute_context on{node, best_kernels()};
   screened_head reader;
@@ -181,7 +181,7 @@ TEST_CASE("rounded heads are as close as their bits allow", "[engine][head]") {
   const auto x = head.input(77, 0.3, 2);
   const auto expected = all_logits(head.exact, x, on);
   const auto relative_error = [&](packed_bits bits) {
-    const auto got = all_logits(round_rows(head.exact, bits, {}), x, on);
+    const auto got = all_logits(round_rows(head.exact, bits, {}, best_kernels()), x, on);
     double error = 0, size = 0;
     for (std::size_t r = 0; r < head.rows; ++r) {
       error += std::pow(double{got[r]} - double{expected[r]}, 2);

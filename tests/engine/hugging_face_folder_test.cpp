@@ -209,7 +209,7 @@ TEST_CASE("float weights of a Llama folder are masters only where config.json sa
   CHECK(plain.description->shape.activations == activation_quantization::none);
   CHECK(plain.per_node[0]->layers[0].q.is_ternary());
   std::vector<float> row(width);
-  plain.per_node[0]->layers[0].q.decode_row(0, row);
+  plain.per_node[0]->layers[0].q.decode_row(0, row, best_kernels());
   CHECK(std::fabs(*std::max_element(row.begin(), row.end())) == alpha);
 
   files.config["quantization_config"] = {{"quant_method", "bitnet"},
@@ -218,9 +218,9 @@ TEST_CASE("float weights of a Llama folder are masters only where config.json sa
                                          {"modules_to_not_convert", {"lm_head", "up_proj"}}};
   const auto online = load();
   CHECK(online.description->shape.activations == activation_quantization::absmax);
-  online.per_node[0]->layers[0].q.decode_row(0, row);
+  online.per_node[0]->layers[0].q.decode_row(0, row, best_kernels());
   CHECK(*std::max_element(row.begin(), row.end()) < 0.8f * alpha); // the mean of |w|
-  online.per_node[0]->layers[0].up.decode_row(0, row);
+  online.per_node[0]->layers[0].up.decode_row(0, row, best_kernels());
   CHECK(*std::max_element(row.begin(), row.end()) == alpha); // kept as it is
 }
 

@@ -11,6 +11,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 using namespace bitnetd::engine;
 using test::random_codes;
@@ -468,6 +469,58 @@ TEST_CASE("halves are rounded to nearest even by every instruction set", "[engin
     CHECK(halves == expected);
     kernels->to_half(&not_a_number, 1, halves.data());
     CHECK(std::isnan(half_to_float(halves[0])));
+  }
+}
+
+TEST_CASE("every half becomes the float of its value in every instruction set",
+          "[engine][kernels]") {
+  std::vector<std::uint16_t> halves;
+  for (std::uint32_t h = 0; h < 0x10000; ++h)
+    if ((h & 0x7c00) != 0x7c00)
+      halves.push_back(static_cast<std::uint16_t>(h));
+  halves.resize(halves.size() - 3); // the last ones fill no vector
+  for (const auto* kernels : usable_kernels()) {
+    CAPTURE(kernels->name);
+    std::vector<float> values(halves.size());
+    kernels->from_half(halves.data(), halves.size(), values.data());
+    CHECK(std::equal(values.begin(), values.end(), halves.begin(),
+                     [](float value, std::uint16_t half) {
+                       return std::bit_cast<std::uint32_t>(value) ==
+                              std::bit_cast<std::uint32_t>(half_to_float(half));
+                     }));
+  }
+}
+
+TEST_CASE("rows are rounded to 4 bits by their definition in every instruction set",
+          "[engine][kernels]") {
+  const auto cols = GENERATE(as<std::size_t>{}, 1, 7, 8, 29, 512, 2563);
+  const auto scale = GENERATE(0.0f, 0.3f, 1e-30f);
+  auto row = random_floats(cols, 5);
+  row[cols / 2] = -6.5f;
+  // Value c in lane c % 8, what is left over in lane 0.
+  double squares[8] = {}, copied[8] = {}, errors[8] = {};
+  std::vector<std::int8_t> expected(cols);
+  for (std::size_t c = 0; c < cols; ++c) {
+    const auto lane = c < cols / 8 * 8 ? c % 8 : 0;
+    const float level = row[c] * (scale > 0 ? 1 / scale : 0) * 0.5f + 8;
+    const int code = static_cast<int>(std::floor(std::clamp(level, 0.0f, 15.0f))) - 8;
+    expected[c] = static_cast<std::int8_t>(code);
+    const double value = row[c], copy = double{scale} * (2 * code + 1);
+    squares[lane] += value * value;
+    copied[lane] += copy * copy;
+    errors[lane] += (value - copy) * (value - copy);
+  }
+  const auto total = [](const double* lanes) { return std::accumulate(lanes, lanes + 8, 0.0); };
+  for (const auto* kernels : usable_kernels()) {
+    CAPTURE(kernels->name, cols, scale);
+    const auto extent = kernels->extent_of_row(row.data(), cols);
+    CHECK(extent.largest == 6.5f);
+    CHECK(extent.squares == total(squares));
+    std::vector<std::int8_t> codes(cols);
+    const auto error = kernels->round_to_4_bits(row.data(), cols, scale, codes.data());
+    CHECK(codes == expected);
+    CHECK(error.copy_squares == total(copied));
+    CHECK(error.error_squares == total(errors));
   }
 }
 

@@ -160,7 +160,7 @@ TEST_CASE("layers with a scale per block of columns agree with double arithmetic
           std::vector<float>(reference.end() - static_cast<long>(rows), reference.end()));
   }
   std::vector<float> row(cols);
-  layer.decode_row(rows - 1, row);
+  layer.decode_row(rows - 1, row, best_kernels());
   for (std::size_t c = 0; c < cols; ++c)
     CHECK(row[c] == static_cast<float>(weights[(rows - 1) * cols + c]));
 }
@@ -257,11 +257,11 @@ TEST_CASE("a layer gives back its rows and says what it costs", "[engine][linear
   for (std::size_t r = 0; r < rows; ++r)
     for (std::size_t c = 0; c < cols; ++c) {
       const auto i = r * cols + c;
-      ternary.decode_row(r, row);
+      ternary.decode_row(r, row, best_kernels());
       REQUIRE(row[c] == static_cast<float>(codes[i]) * scales[r]);
-      f32.decode_row(r, row);
+      f32.decode_row(r, row, best_kernels());
       REQUIRE(row[c] == values[i]);
-      f16.decode_row(r, row);
+      f16.decode_row(r, row, best_kernels());
       REQUIRE(row[c] == half_to_float(halves[i]));
     }
 

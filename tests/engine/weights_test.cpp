@@ -33,7 +33,7 @@ tiny_model recording(values_by_name& written, tiny_model model = {}) {
 std::vector<float> decoded(const linear& matrix) {
   std::vector<float> all(matrix.rows() * matrix.cols());
   for (std::size_t r = 0; r < matrix.rows(); ++r)
-    matrix.decode_row(r, std::span{all}.subspan(r * matrix.cols(), matrix.cols()));
+    matrix.decode_row(r, std::span{all}.subspan(r * matrix.cols(), matrix.cols()), best_kernels());
   return all;
 }
 

@@ -17,6 +17,7 @@
 #include <cmath>
 #include <deque>
 #include <new>
+#include <numeric>
 #include <unordered_map>
 
 namespace bitnetd::engine {
@@ -51,8 +52,12 @@ public:
   }
 
   std::vector<std::shared_ptr<const weights>> load() {
-    // Tensors are independent; their places are all there already.
-    tbb::parallel_for(std::size_t{0}, file_.tensors().size(), [&](std::size_t i) {
+    // Tensors are independent; their places are all there already. Threads claim them in this
+    // order, so that matrices which are read one after the other lie so, too.
+    const auto order = loading_order();
+    std::atomic<std::size_t> next = 0;
+    tbb::parallel_for(std::size_t{0}, order.size(), [&](std::size_t) {
+      const auto i = order[next++];
       try {
         load_tensor(i);
       } catch (const std::bad_alloc&) {
@@ -69,6 +74,17 @@ public:
 private:
   [[nodiscard]] std::string place_of(const gguf_tensor& tensor) const {
     return file_.path().string() + ": tensor " + printable(tensor.name);
+  }
+
+  /// As in the file, but what is large by itself first: an embedding that one thread begins when
+  /// the others have no more to do would keep them all waiting.
+  [[nodiscard]] std::vector<std::size_t> loading_order() const {
+    constexpr std::uint64_t large = std::uint64_t{64} << 20;
+    std::vector<std::size_t> order(file_.tensors().size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::ranges::stable_partition(order,
+                                  [&](std::size_t i) { return file_.tensors()[i].bytes >= large; });
+    return order;
   }
 
   /// Older conversions of architecture `bitnet` store ±1 and the factor apart, as

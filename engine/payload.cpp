@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "engine/payload.h"
 
+#include "base/piece_hash.h"
 #include "engine/printable.h"
 #include "engine/ternary_codecs.h"
 #include "engine/unaligned.h"
@@ -216,7 +217,7 @@ payload_facts check_payload(const model_source& file, const gguf_tensor& tensor,
   assert(raw.size() == tensor.bytes);
   const std::uint64_t zeros = payload_check{file, tensor, raw}.run();
   payload_facts facts;
-  facts.hash = hash_bytes(raw);
+  facts.hash = hash_in_pieces(raw);
   facts.zero_share =
       static_cast<double>(zeros) / static_cast<double>(tensor.rows() * tensor.cols());
   return facts;

@@ -11,7 +11,7 @@ namespace bitnetd::engine {
 
 /// What one pass over a tensor's bytes tells.
 struct payload_facts {
-  hash128 hash;          ///< of all its bytes, as stored
+  hash128 hash;          ///< hash_in_pieces of its bytes as stored
   double zero_share = 0; ///< of ternary codes; 0 for other types
 };
 

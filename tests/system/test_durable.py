@@ -35,7 +35,13 @@ def lines_of(path):
 
 class Durable(unittest.TestCase):
     def test_a_killed_job_goes_on_and_draws_what_it_would_have_drawn(self):
-        with Daemon(profile=NO_CACHE) as daemon:
+        self.killed_job_goes_on("f16")
+
+    def test_a_killed_job_goes_on_with_keys_and_values_of_8_bits(self):
+        self.killed_job_goes_on("q8")
+
+    def killed_job_goes_on(self, kv_type):
+        with Daemon(profile=NO_CACHE, extra="  kv_type: " + kv_type) as daemon:
             with daemon.client() as client:
                 whole = client.complete("Once upon a time", params=LONG, cache={"no-store": True})
                 job = client.submit(prompt="Once upon a time", params=LONG, key="k").job

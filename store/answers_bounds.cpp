@@ -74,9 +74,6 @@ result<std::vector<erased_entry>> answers_db::purge() {
       return gone;
     out.insert(out.end(), gone->begin(), gone->end());
   }
-  if (!out.empty())
-    if (auto compacted = impl_->rows->compact(); !compacted)
-      return compacted;
   return out;
 }
 

@@ -85,8 +85,8 @@ public:
   /// Adds to hit counts; unknown ids are skipped.
   status touch(std::span<const cache_touch> touches);
 
-  /// Deletes, synced; unknown ids are skipped. Returns what was there. Takes damaged entries away
-  /// as well, and then counts the totals anew.
+  /// Deletes, synced, and soon after off the disk; unknown ids are skipped. Returns what was there.
+  /// Takes damaged entries away as well, and then counts the totals anew.
   result<std::vector<erased_entry>> erase(std::span<const std::uint64_t> ids);
 
   /// Deletes at most `limit` entries whose time has passed, soonest first.
@@ -119,7 +119,7 @@ public:
   status invalidate(const std::string& tag);
   /// Whether one of these tags was invalidated after the entry got its id. From any thread.
   [[nodiscard]] bool is_invalidated(std::uint64_t id, std::span<const std::string> tags) const;
-  /// Deletes what is_invalidated, synced, and has the tables compacted behind that.
+  /// Erases what is_invalidated.
   result<std::vector<erased_entry>> purge();
 
   [[nodiscard]] answer_totals totals() const;

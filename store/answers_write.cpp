@@ -57,14 +57,17 @@ public:
   /// Bytes that each owner has more, or less, after this.
   [[nodiscard]] const std::map<hash128, std::int64_t>& owners() const noexcept { return owners_; }
 
-  status commit(bool sync) {
-    if (batch_.size() == 0)
-      return {};
-    batch_.put(rows_, answers::sys, answers::totals_key, answers::encode_totals(after_));
-    return rows_.write(batch_, sync);
-  }
+  status commit(bool sync) { return finish() ? rows_.write(batch_, sync) : status{}; }
+  status erase_for_good() { return finish() ? rows_.erase_for_good(batch_) : status{}; }
 
 private:
+  /// Whether there is anything to write.
+  [[nodiscard]] bool finish() {
+    if (batch_.size() == 0)
+      return false;
+    batch_.put(rows_, answers::sys, answers::totals_key, answers::encode_totals(after_));
+    return true;
+  }
   std::uint64_t put(std::size_t column, std::string_view key, std::string_view value) {
     batch_.put(rows_, column, key, value);
     return key.size() + value.size();
@@ -241,7 +244,7 @@ result<std::vector<erased_entry>> answers_db::erase(std::span<const std::uint64_
     else
       writes.drop_unreadable(place->partition, place->owner, id);
   }
-  if (auto written = writes.commit(/*sync=*/true); !written)
+  if (auto written = writes.erase_for_good(); !written)
     return written;
   settle(*this, *impl_, writes);
   return std::move(writes.erased());

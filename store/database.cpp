@@ -3,16 +3,17 @@
 
 #include "store/database_settings.h"
 #include "store/file_handle.h"
+#include "store/scrubber.h"
 
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
-#include <rocksdb/experimental.h>
 #include <rocksdb/options.h>
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
+#include <optional>
 #include <system_error>
 #include <vector>
 
@@ -128,6 +129,7 @@ struct database::impl {
   std::shared_ptr<const resources> shared; // outlives the database
   std::unique_ptr<rocksdb::DB> db;
   std::vector<rocksdb::ColumnFamilyHandle*> columns;
+  std::optional<scrubber> erased;
 };
 
 write_batch::write_batch() : impl_(std::make_unique<impl>()) {}
@@ -212,6 +214,7 @@ database::database(const std::filesystem::path& directory, std::span<const colum
     throw open_error(errc::corrupt, directory.string() + ": the database is damaged: " + damaged +
                                         " is missing or too short; nothing was changed");
   }
+  impl_->erased.emplace(*impl_->db, impl_->columns);
   // Compaction gives way to the threads that compute and answer.
   settings.env->LowerThreadPoolCPUPriority(rocksdb::Env::LOW);
 }
@@ -219,6 +222,7 @@ database::database(const std::filesystem::path& directory, std::span<const colum
 database::~database() {
   if (!impl_->db)
     return;
+  impl_->erased.reset();
   // Without this an open after a clean stop replays up to max_log_bytes. If it fails, the log has
   // everything, and the open says what is wrong.
   (void)flush();
@@ -306,22 +310,17 @@ status database::write(write_batch& batch, bool sync) {
   return to_status(impl_->db->Write(options, &batch.impl_->rows));
 }
 
+status database::erase_for_good(write_batch& batch) {
+  if (auto written = write(batch, /*sync=*/true); !written)
+    return written;
+  impl_->erased->follow(batch.impl_->rows);
+  return {};
+}
+
 status database::sync() { return to_status(impl_->db->FlushWAL(true)); }
 
 status database::flush() {
   return to_status(impl_->db->Flush(rocksdb::FlushOptions{}, impl_->columns));
-}
-
-status database::compact() {
-  if (auto flushed = flush(); !flushed)
-    return flushed;
-  for (auto* column : impl_->columns) {
-    const auto s =
-        rocksdb::experimental::SuggestCompactRange(impl_->db.get(), column, nullptr, nullptr);
-    if (!s.ok())
-      return to_status(s);
-  }
-  return {};
 }
 
 status database::resume() {

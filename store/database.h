@@ -16,7 +16,7 @@
 namespace bitnetd::store {
 
 // What this project needs of RocksDB, without its headers: jobs_db and answers_db are written on
-// top of this, and only database.cpp, database_settings and resources.cpp include rocksdb/.
+// top of this, and only database*, resources* and scrubber* include rocksdb/.
 
 /// How the rows of a column family are kept.
 enum class column_kind {
@@ -120,10 +120,10 @@ public:
                             std::string_view upper = {}) const;
 
   status write(write_batch& batch, bool sync);
+  /// Written and synced; soon after, what the batch erases is off the disk as well (scrubber.h),
+  /// unless the process ends before: then it goes when RocksDB compacts by itself.
+  status erase_for_good(write_batch& batch);
   status sync();
-  /// Writes out what is in memory and has the tables of all families rewritten behind that, so that
-  /// what was deleted leaves the disk; nobody waits for it.
-  status compact();
   status flush();
   /// Asks for writes again after the disk was full. no_space: not yet. io_error: there is room, and
   /// only an open will do.

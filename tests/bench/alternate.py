@@ -74,4 +74,5 @@ def main():
             print(f"{name:7} {first:10.2f} {median:10.2f} {third:10.2f}")
 
 
-main()
+if __name__ == "__main__":
+    main()

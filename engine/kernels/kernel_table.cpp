@@ -11,6 +11,10 @@
 
 namespace bitnetd::engine {
 
+#ifdef BITNETD_HAVE_X86_KERNELS
+ternary_gemm_fn ternary_gemm_gfni; // kernels_avx512_gfni.cpp
+#endif
+
 namespace {
 
 #ifdef BITNETD_HAVE_X86_KERNELS
@@ -30,6 +34,14 @@ bool has_avx512_vnni() noexcept {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512vnni");
 }
+
+/// The set with what this CPU has beyond what the set requires.
+kernel_functions avx512_vnni() noexcept {
+  auto functions = avx512_vnni_functions;
+  if (__builtin_cpu_supports("gfni"))
+    functions.ternary_gemm = ternary_gemm_gfni;
+  return functions;
+}
 #endif
 
 #ifdef BITNETD_HAVE_ARM_KERNELS
@@ -46,7 +58,7 @@ std::span<const kernel_table> all_kernels() noexcept {
 #ifdef BITNETD_HAVE_X86_KERNELS
       {avx2_functions, "avx2", has_avx2},
       {avx_vnni_functions, "avx_vnni", has_avx_vnni},
-      {avx512_vnni_functions, "avx512_vnni", has_avx512_vnni},
+      {avx512_vnni(), "avx512_vnni", has_avx512_vnni},
 #endif
 #ifdef BITNETD_HAVE_ARM_KERNELS
       {neon_functions, "neon", has_sdot},

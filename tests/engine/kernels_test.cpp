@@ -27,6 +27,13 @@ std::vector<const kernel_table*> usable_kernels() {
   for (const auto& table : all_kernels())
     if (table.supported())
       usable.push_back(&table);
+#ifdef __x86_64__ // a CPU with GFNI has another function in its table
+  if (usable.back()->name == "avx512_vnni") {
+    static const kernel_table without{avx512_vnni_functions, "avx512_vnni without GFNI",
+                                      usable.back()->supported};
+    usable.push_back(&without);
+  }
+#endif
   return usable;
 }
 

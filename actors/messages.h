@@ -122,8 +122,8 @@ using request_ptr = std::shared_ptr<const request>;
 struct served_model {
   std::string name;
   bool embedding = false;
-  std::string chat_template;           ///< as configured; empty: the file's own
-  std::string i2s_layout, activations; ///< as configured
+  std::string chat_template;                    ///< as configured; empty: the file's own
+  std::string i2s_layout, activations, weights; ///< as configured
   std::shared_ptr<const engine::model> description;
   std::vector<std::shared_ptr<const engine::weights>> per_node; ///< one per worker
   std::uint64_t weight_bytes = 0;                               ///< on all workers together

@@ -15,7 +15,8 @@ namespace {
 bool same(const conf::model_config& wanted, const served_model& loaded) {
   return wanted.name == loaded.name && wanted.path == loaded.description->path &&
          wanted.embedding == loaded.embedding && wanted.chat_template == loaded.chat_template &&
-         wanted.i2s_layout == loaded.i2s_layout && wanted.activations == loaded.activations;
+         wanted.i2s_layout == loaded.i2s_layout && wanted.activations == loaded.activations &&
+         wanted.weights == loaded.weights;
 }
 
 model_handle load_one(const conf::model_config& wanted,
@@ -28,6 +29,8 @@ model_handle load_one(const conf::model_config& wanted,
   options.name = wanted.name;
   options.i2s = engine::find_i2s_layout(wanted.i2s_layout).value_or(engine::i2s_layout::common);
   options.activations = engine::find_activations(wanted.activations);
+  options.ternary =
+      engine::find_ternary_form(wanted.weights).value_or(engine::ternary_form::two_bits);
   auto loaded = engine::load_model(wanted.path, nodes, kernels, options);
   if (wanted.embedding && !loaded.description->words)
     throw engine::load_error(wanted.path.string() + ": an embedding model needs a tokenizer");
@@ -37,14 +40,16 @@ model_handle load_one(const conf::model_config& wanted,
   out->chat_template = wanted.chat_template;
   out->i2s_layout = wanted.i2s_layout;
   out->activations = wanted.activations;
+  out->weights = wanted.weights;
   out->description = std::move(loaded.description);
   out->per_node = std::move(loaded.per_node);
   out->weight_bytes = loaded.weight_bytes;
-  log::info("model {}: {} ({} layers, width {}, vocabulary {}, context {}), {} KiB, hash {}",
+  log::info("model {}: {} ({} layers, width {}, vocabulary {}, context {}), {} KiB, "
+            "{} KiB of matrices in memory, hash {}",
             out->name, out->description->shape.arch_name, out->description->shape.n_layer,
             out->description->shape.n_embd, out->description->shape.n_vocab,
             out->description->shape.n_context, out->description->file_bytes / 1024,
-            out->description->model_hash.hex().substr(0, 12));
+            out->weight_bytes / 1024, out->description->model_hash.hex().substr(0, 12));
   return out;
 }
 

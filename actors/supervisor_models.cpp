@@ -90,7 +90,7 @@ void supervisor_state::models_came(supervisor_actor::pointer self, const loaded_
   }
   const auto fields = [](const conf::model_config& model) {
     return std::tie(model.name, model.path, model.chat_template, model.embedding, model.i2s_layout,
-                    model.activations);
+                    model.activations, model.weights);
   };
   if (!std::ranges::equal(loaded.wanted, parts.options.settings->current()->models, {}, fields,
                           fields))

@@ -27,6 +27,7 @@ struct model_config {
   bool embedding = false;            ///< the model that computes embeddings for the semantic cache
   std::string i2s_layout = "common"; ///< of I2_S tensors: common, lanes16 or rows4
   std::string activations = "model"; ///< of the projections: model, absmax or none
+  std::string weights = "two_bits";  ///< ternary ones in memory: two_bits or base3
 };
 
 enum class role { read, submit, admin };

@@ -20,6 +20,7 @@ constexpr std::array<std::string_view, 6> isas{"auto",     "scalar",      "avx2"
 constexpr std::array<std::string_view, 3> kv_types{"f16", "f32", "q8"};
 constexpr std::array<std::string_view, 3> i2s_layouts{"common", "lanes16", "rows4"};
 constexpr std::array<std::string_view, 3> activation_words{"model", "absmax", "none"};
+constexpr std::array<std::string_view, 2> weight_words{"two_bits", "base3"};
 constexpr std::array<std::string_view, 7> levels{"trace", "debug",    "info", "warn",
                                                  "error", "critical", "off"};
 
@@ -92,6 +93,11 @@ constexpr std::array main_keys{
              "input of the projections: as the family was trained (model), int8 per token "
              "(absmax) or float (none)",
              model_field<&model_config::activations>),
+    word_row("models[].weights", model, weight_words,
+             "ternary weights in memory: two_bits, or base3, a fifth less: faster where few "
+             "sequences run at a time and memory is the limit, slower where many do; answers are "
+             "the same",
+             model_field<&model_config::weights>),
 
     required(row("sockets[].name", name, restart, "front, admin, events or another name",
                  socket_field<&socket_config::name>)),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "engine/linear.h"
 
+#include "engine/kernels/base3_layout.h"
 #include "engine/kernels/ternary_layout.h"
 #include "engine/tensor_type.h"
 
@@ -25,9 +26,20 @@ void add_part(const float* part, std::size_t n_tokens, std::size_t n_rows, bool 
 linear linear::ternary(std::size_t rows, std::size_t cols, node_memory packed,
                        std::span<const float> row_scales, std::uint64_t zero_weights) {
   assert(packed.size() == packed_bytes(rows, cols));
+  return ternary_of(form::ternary, rows, cols, std::move(packed), row_scales, zero_weights);
+}
+
+linear linear::ternary_base3(std::size_t rows, std::size_t cols, node_memory packed,
+                             std::span<const float> row_scales, std::uint64_t zero_weights) {
+  assert(packed.size() == base3_bytes(rows, cols));
+  return ternary_of(form::base3, rows, cols, std::move(packed), row_scales, zero_weights);
+}
+
+linear linear::ternary_of(form layout, std::size_t rows, std::size_t cols, node_memory packed,
+                          std::span<const float> row_scales, std::uint64_t zero_weights) {
   assert(row_scales.size() == rows || row_scales.size() == 1);
   linear l;
-  l.form_ = form::ternary;
+  l.form_ = layout;
   l.rows_ = rows;
   l.cols_ = cols;
   l.zero_weights_ = zero_weights;
@@ -101,6 +113,13 @@ std::size_t linear::nanoseconds(const linear_input& in) const noexcept {
   return std::max(weights_.size() / 10, products);
 }
 
+ternary_gemm_fn* linear::integer_gemm(const kernel_table& kernels) const noexcept {
+  return form_ == form::ternary ? kernels.ternary_gemm
+         : form_ == form::base3 ? kernels.base3_gemm
+         : form_ == form::int4  ? kernels.int4_gemm
+                                : kernels.int8_gemm;
+}
+
 std::size_t linear::bytes_of_panel() const noexcept {
   return weights_.size() / (padded_rows(rows_) / ternary_panel_rows);
 }
@@ -119,14 +138,11 @@ void linear::apply_part(const linear_input& in, std::size_t first, std::size_t n
     return;
   }
   alignas(64) std::int32_t sums[max_part_tokens * max_part_rows];
-  auto* const gemm = form_ == form::ternary ? kernels.ternary_gemm
-                     : form_ == form::int4  ? kernels.int4_gemm
-                                            : kernels.int8_gemm;
   const auto* panels = reinterpret_cast<const std::uint8_t*>(weights_.data());
   const auto n_rows = to - from;
-  gemm(panels + from / ternary_panel_rows * bytes_of_panel(), n_rows, cols_,
-       in.codes() + first * in.code_stride(), in.code_stride(), in.sums() + first, n_tokens, sums,
-       max_part_rows);
+  integer_gemm(kernels)(panels + from / ternary_panel_rows * bytes_of_panel(), n_rows, cols_,
+                        in.codes() + first * in.code_stride(), in.code_stride(), in.sums() + first,
+                        n_tokens, sums, max_part_rows);
   if (form_ == form::int4) // codes stand for odd numbers
     for (std::size_t t = 0; t < n_tokens; ++t)
       for (std::size_t r = 0; r < n_rows; ++r)
@@ -183,6 +199,24 @@ void linear::multiply_float_blocks(const linear_input& in, std::size_t first, st
   }
 }
 
+/// Panel by panel: one in two bits stays in the second-level cache.
+void linear::multiply_base3_floats(const linear_input& in, std::size_t first, std::size_t n_tokens,
+                                   std::size_t from, std::size_t to, float* out, std::size_t stride,
+                                   const kernel_table& kernels) const {
+  thread_local std::vector<std::byte> two_bits; // grows only
+  two_bits.resize(std::max(two_bits.size(), panel_bytes(cols_)));
+  const auto panel = std::span{two_bits}.first(panel_bytes(cols_));
+  for (auto row = from; row < to; row += ternary_panel_rows) {
+    unpack_base3_panel(
+        {weights_.data() + row / ternary_panel_rows * bytes_of_panel(), bytes_of_panel()}, cols_,
+        panel);
+    kernels.ternary_gemm_f32(reinterpret_cast<const std::uint8_t*>(panel.data()),
+                             std::min(ternary_panel_rows, to - row), cols_,
+                             in.values() + first * cols_, cols_, n_tokens, row_scales_.data() + row,
+                             out + (row - from), stride);
+  }
+}
+
 void linear::apply_rows(std::span<const std::uint32_t> rows, const float* x, float* out,
                         const kernel_table& kernels) const {
   assert(is_dense());
@@ -214,6 +248,9 @@ void linear::multiply_floats(const linear_input& in, std::size_t first, std::siz
                              n, cols_, values, cols_, n_tokens, row_scales_.data() + from, out,
                              stride);
     break;
+  case form::base3:
+    multiply_base3_floats(in, first, n_tokens, from, to, out, stride, kernels);
+    break;
   case form::f32:
     kernels.dense_f32(reinterpret_cast<const float*>(weights_.data()) + from * cols_, n, cols_,
                       values, cols_, n_tokens, out, stride);
@@ -231,9 +268,11 @@ void linear::multiply_floats(const linear_input& in, std::size_t first, std::siz
 void linear::decode_row(std::size_t row, std::span<float> out, const kernel_table& kernels) const {
   assert(row < rows_ && out.size() == cols_);
   switch (form_) {
-  case form::ternary: {
+  case form::ternary:
+  case form::base3: {
     std::vector<std::int8_t> codes(cols_);
-    unpack_ternary_row({weights_.data(), weights_.size()}, cols_, row, codes);
+    (form_ == form::base3 ? unpack_base3_row : unpack_ternary_row)(
+        {weights_.data(), weights_.size()}, cols_, row, codes);
     const auto block = block_cols_ == 0 ? cols_ : block_cols_;
     for (std::size_t c = 0; c < cols_; ++c)
       out[c] = static_cast<float>(codes[c]) * row_scales_[c / block * rows_ + row];

@@ -60,7 +60,8 @@ std::size_t linear_input::code_stride() const noexcept { return padded_columns(c
 
 /// Room for the codes of all rows. Buffers grow only: no work in a steady state.
 void linear_input::make_room(const compute_context& on) {
-  const auto bytes = n_rows_ * code_stride();
+  constexpr std::size_t beyond = 32; // that base-3 products may read (kernel_functions.h)
+  const auto bytes = n_rows_ * code_stride() + beyond;
   if (codes_.size() < bytes)
     codes_ = node_memory{bytes, on.node.where().memory_node};
   scales_.resize(std::max(scales_.size(), n_rows_));

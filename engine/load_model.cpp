@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "base/log.h"
+#include "engine/kernels/base3_layout.h"
 #include "engine/kernels/ternary_layout.h"
 #include "engine/memory_limit.h"
 #include "engine/model_builder.h"
@@ -41,9 +42,9 @@ struct ternary_blocks {
 class weights_loader {
 public:
   weights_loader(const model_source& file, model_builder& builder,
-                 const std::vector<node_description>& nodes, head_form head,
+                 const std::vector<node_description>& nodes, const load_options& options,
                  const kernel_table& kernels)
-      : file_{file}, builder_{builder}, nodes_{nodes}, head_{head}, kernels_{kernels} {
+      : file_{file}, builder_{builder}, nodes_{nodes}, options_{options}, kernels_{kernels} {
     for (std::size_t i = 0; i < nodes.size(); ++i)
       per_node_.emplace_back(std::make_shared<weights>())->layers.resize(builder.shape().n_layer);
     for (const auto& node : nodes)
@@ -66,7 +67,7 @@ public:
       }
     });
     for (std::size_t i = 0; i < nodes_.size(); ++i)
-      per_node_[i]->prepare_head(head_, nodes_[i].memory_node, kernels_);
+      per_node_[i]->prepare_head(options_.head, nodes_[i].memory_node, kernels_);
     tell_checksum();
     return {per_node_.begin(), per_node_.end()};
   }
@@ -171,19 +172,12 @@ private:
     }
     for (auto& scale : scales)
       scale = finite(tensor, scale * output_scale(tensor));
-    std::vector<node_memory> packed;
-    for (auto& arena : arenas_)
-      packed.push_back(arena.take(packed_bytes(rows, cols)));
-    const std::span first{packed.front().data(), packed.front().size()};
-    const auto facts = repack_ternary(tensor.type, raw, rows, cols, first);
+    auto packed = room_for(rows, cols);
+    const auto facts =
+        repack_ternary(tensor.type, raw, rows, cols, {packed.data(), packed_bytes(rows, cols)});
     if (has_layouts(tensor))
       row_checksums_ += facts.checksum;
-    for (std::size_t i = nodes_.size(); i-- > 0;) { // the first node, last: others copy from it
-      if (i > 0)
-        std::ranges::copy(first, packed[i].data());
-      *per_node_[i]->find_place(tensor.name).matrix =
-          linear::ternary(rows, cols, std::move(packed[i]), scales, facts.zeros);
-    }
+    place_ternary(tensor, std::move(packed), scales, facts.zeros);
     return true;
   }
 
@@ -276,12 +270,42 @@ private:
 
   void put_ternary(const gguf_tensor& tensor, const ternary_rows& matrix) {
     const auto rows = tensor.rows(), cols = tensor.cols();
-    for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      auto packed = arenas_[i].take(packed_bytes(rows, cols));
-      const auto zeros = pack_ternary(matrix.codes, rows, cols, 0, {packed.data(), packed.size()});
-      *per_node_[i]->find_place(tensor.name).matrix =
-          linear::ternary(rows, cols, std::move(packed), matrix.row_scales, zeros);
+    auto packed = room_for(rows, cols);
+    const auto zeros =
+        pack_ternary(matrix.codes, rows, cols, 0, {packed.data(), packed_bytes(rows, cols)});
+    place_ternary(tensor, std::move(packed), matrix.row_scales, zeros);
+  }
+
+  /// Where a matrix is packed in two bits: for good in the first node's memory, or, if it is to be
+  /// in base 3, in what this thread uses again for its next; at least packed_bytes long.
+  [[nodiscard]] node_memory room_for(std::size_t rows, std::size_t cols) {
+    if (options_.ternary != ternary_form::base3)
+      return arenas_.front().take(packed_bytes(rows, cols));
+    auto room = std::move(two_bits_.local());
+    return room.size() >= packed_bytes(rows, cols)
+               ? std::move(room)
+               : node_memory{packed_bytes(rows, cols), nodes_.front().memory_node};
+  }
+
+  void place_ternary(const gguf_tensor& tensor, node_memory packed, std::span<const float> scales,
+                     std::uint64_t zeros) {
+    const auto rows = tensor.rows(), cols = tensor.cols();
+    const std::span two_bits{packed.data(), packed_bytes(rows, cols)};
+    for (std::size_t i = nodes_.size(); i-- > 0;) { // the first node, last, takes `packed` itself
+      auto& place = *per_node_[i]->find_place(tensor.name).matrix;
+      if (options_.ternary == ternary_form::base3) {
+        auto dense = arenas_[i].take(base3_bytes(rows, cols));
+        pack_base3(two_bits, rows, cols, {dense.data(), dense.size()});
+        place = linear::ternary_base3(rows, cols, std::move(dense), scales, zeros);
+        continue;
+      }
+      auto own = i > 0 ? arenas_[i].take(two_bits.size()) : std::move(packed);
+      if (i > 0)
+        std::ranges::copy(two_bits, own.data());
+      place = linear::ternary(rows, cols, std::move(own), scales, zeros);
     }
+    if (options_.ternary == ternary_form::base3)
+      two_bits_.local() = std::move(packed);
   }
 
   /// Keeps a dense matrix in halves where these hold every value exactly, else in floats. `raw` is
@@ -349,13 +373,14 @@ private:
   const model_source& file_;
   model_builder& builder_;
   const std::vector<node_description>& nodes_;
-  head_form head_;
+  const load_options& options_;
   const kernel_table& kernels_;
   std::vector<std::shared_ptr<weights>> per_node_;
   std::deque<node_arena> arenas_; ///< of packed matrices, per node
   /// What a thread reads one ternary tensor into and uses again for its next: pages that are given
   /// back and asked for again, tensor by tensor, would take more time than repacking.
   tbb::enumerable_thread_specific<node_memory> scratch_;
+  tbb::enumerable_thread_specific<node_memory> two_bits_; ///< of matrices on their way to base 3
   std::unordered_map<std::string, float> output_scales_;
   std::atomic<std::uint64_t> row_checksums_ = 0; ///< of all I2_S rows, whatever their order
 };
@@ -374,12 +399,14 @@ void check_budget(const model_source& file, std::uint64_t bytes, const load_opti
 }
 
 /// Refuses what cannot fit before anything is read: better than the kernel's way of saying so.
-/// Counted is the least that the weights can come to: ternary at 2 bits, everything else in halves.
+/// Counted is the least that the weights can come to: ternary at 2 bits, or 1.6, everything else in
+/// halves.
 void check_memory(const model_source& file, std::size_t n_nodes, const load_options& options) {
   std::uint64_t bytes = 0;
   for (const auto& tensor : file.tensors()) {
     const auto values = tensor.rows() * tensor.cols();
-    bytes += tensor.name.starts_with("blk.") ? values / 4 : values * 2;
+    const auto ternary = options.ternary == ternary_form::base3 ? values / 5 : values / 4;
+    bytes += tensor.name.starts_with("blk.") ? ternary : values * 2;
   }
   bytes *= n_nodes;
   check_budget(file, bytes, options);
@@ -400,7 +427,7 @@ loaded_model load_model(const std::filesystem::path& path,
   const auto file = open_model_source(path, options.i2s);
   model_builder builder{*file, options};
   check_memory(*file, nodes.size(), options);
-  auto per_node = weights_loader{*file, builder, nodes, options.head, kernels}.load();
+  auto per_node = weights_loader{*file, builder, nodes, options, kernels}.load();
   std::uint64_t bytes = 0;
   for (const auto& one : per_node)
     bytes += one->matrix_bytes();

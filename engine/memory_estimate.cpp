@@ -2,7 +2,7 @@
 #include "engine/memory_estimate.h"
 
 #include "engine/head_screen.h"
-#include "engine/kernels/ternary_layout.h"
+#include "engine/kernels/base3_layout.h"
 
 #include <algorithm>
 
@@ -13,14 +13,16 @@ std::uint64_t dense_bytes(const tensor_summary& tensor) noexcept {
 }
 
 memory_estimate estimate_memory(const model& description, std::size_t n_tokens, kv_type kv,
-                                std::size_t max_rows) {
+                                std::size_t max_rows, ternary_form form) {
   memory_estimate out;
   for (const auto& tensor : description.tensors) {
     const auto values = tensor.rows * tensor.cols;
     if (tensor.rows == 1)
       out.norms += values * sizeof(float);
     else if (tensor.ternary)
-      out.ternary += packed_bytes(tensor.rows, tensor.cols) + tensor.rows * sizeof(float);
+      out.ternary += (form == ternary_form::base3 ? base3_bytes(tensor.rows, tensor.cols)
+                                                  : packed_bytes(tensor.rows, tensor.cols)) +
+                     tensor.rows * sizeof(float);
     else {
       const auto bytes = dense_bytes(tensor);
       out.dense += bytes;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/model.h"
+#include "engine/weights.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -26,7 +27,9 @@ struct memory_estimate {
 
 /// From types and shapes alone. Exact for files of ternary, F16 and F32 norm tensors; an upper
 /// bound where dense tensors of other types turn out to fit halves, or to be ternary in disguise.
+/// In base 3 a matrix that stays in two bits, for its blocks' factors, is counted as if it did not.
 [[nodiscard]] memory_estimate estimate_memory(const model& description, std::size_t n_tokens,
-                                              kv_type kv, std::size_t max_rows);
+                                              kv_type kv, std::size_t max_rows,
+                                              ternary_form form = ternary_form::two_bits);
 
 } // namespace bitnetd::engine

@@ -54,6 +54,14 @@ weights::place find_in_layer(layer_weights& layer, std::string_view name) noexce
 
 } // namespace
 
+std::optional<ternary_form> find_ternary_form(std::string_view name) noexcept {
+  if (name == "two_bits")
+    return ternary_form::two_bits;
+  if (name == "base3")
+    return ternary_form::base3;
+  return {};
+}
+
 weights::place weights::find_place(std::string_view name) noexcept {
   if (!name.ends_with(".weight"))
     return {};

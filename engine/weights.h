@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace bitnetd::engine {
@@ -26,12 +27,23 @@ enum class head_form {
   int4,     ///< rounded to 4 bits
 };
 
+/// How ternary matrices lie in memory. Results are the same, to the bit.
+enum class ternary_form {
+  two_bits, ///< ternary_layout.h
+  base3, ///< base3_layout.h, 1.6 bits a weight; in two bits where a factor holds for some columns
+         ///< only
+};
+
+/// "two_bits" or "base3".
+[[nodiscard]] std::optional<ternary_form> find_ternary_form(std::string_view name) noexcept;
+
 struct load_options {
   std::string template_name = {};      ///< built-in chat template to use instead of the file's own
   std::string name = {};               ///< instead of general.name
   i2s_layout i2s = i2s_layout::common; ///< which of the layouts that no file names
   std::optional<activation_quantization> activations = {}; ///< instead of the family's own
   head_form head = head_form::screened;
+  ternary_form ternary = ternary_form::two_bits;
   /// Most bytes of all matrices on all nodes together: more is refused, before reading where the
   /// file's tensors say so.
   std::optional<std::uint64_t> max_weight_bytes = {};

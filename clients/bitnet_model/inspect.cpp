@@ -166,11 +166,14 @@ void print_outlook(const engine::model& model) {
     parameters += tensor.rows * tensor.cols;
   const auto memory =
       engine::estimate_memory(model, model.shape.n_context, engine::kv_type::f16, 512);
+  const auto in_base3 =
+      engine::estimate_memory(model, 0, engine::kv_type::f16, 1, engine::ternary_form::base3);
   std::cout << "parameters: " << parameters << '\n'
             << "memory:     " << in_mib(memory.weights()) << " weights (" << in_mib(memory.ternary)
-            << " ternary, " << in_mib(memory.dense) << " dense, " << in_mib(memory.screen)
-            << " screen of the head), " << in_mib(memory.buffers) << " buffers, "
-            << in_mib(resident_bytes()) << " program and vocabulary, " << in_mib(memory.kv)
+            << " ternary, or " << in_mib(in_base3.ternary) << " in base 3, " << in_mib(memory.dense)
+            << " dense, " << in_mib(memory.screen) << " screen of the head), "
+            << in_mib(memory.buffers) << " buffers, " << in_mib(resident_bytes())
+            << " program and vocabulary, " << in_mib(memory.kv)
             << " keys and values of the whole context (f16)\n";
   const auto speed = measure_expected_speed(model);
   std::cout << "speed:      about " << std::setprecision(speed.tokens_per_second < 10 ? 1 : 0)

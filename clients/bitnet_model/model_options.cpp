@@ -52,7 +52,8 @@ void add_i2s_option(CLI::App& command, std::string& layout) {
 
 engine::load_options model_options::load_choice() const {
   engine::load_options options;
-  options.i2s = *engine::find_i2s_layout(i2s); // checked by the command line
+  options.i2s = *engine::find_i2s_layout(i2s);           // checked by the command line
+  options.ternary = *engine::find_ternary_form(weights); // this one, too
   return options;
 }
 
@@ -68,6 +69,11 @@ void model_options::add_numeric_to(CLI::App& command) {
                   "logits from the stored head (exact), from it after a 4-bit copy where not all "
                   "are needed (screened: the same results), or from a head rounded to 8 or 4 bits")
       ->check(CLI::IsMember({"exact", "screened", "int8", "int4"}))
+      ->capture_default_str();
+  command
+      .add_option("--weights", weights,
+                  "ternary weights in memory: two_bits, or base3 (1.6 bits); the same results")
+      ->check(CLI::IsMember({"two_bits", "base3"}))
       ->capture_default_str();
 }
 

@@ -20,11 +20,12 @@ namespace bitnetd::model_tool {
 struct model_options {
   std::filesystem::path model;
   std::string activations = "model", kv = "f32", isa = "auto", i2s = "common", head = "exact";
+  std::string weights = "two_bits";
   std::size_t threads = 0; ///< 0: one per CPU
 
   /// Adds -m/--model, -t/--threads and --isa.
   void add_to(CLI::App& command);
-  /// Adds --act, --kv and --head.
+  /// Adds --act, --kv, --head and --weights.
   void add_numeric_to(CLI::App& command);
 
   [[nodiscard]] std::optional<engine::activation_quantization> activation_choice() const;

@@ -342,14 +342,14 @@ screened_block screen_block(float* y, size_t n, const float* weight_errors,
 }
 
 /// All of them, beside the integer kernels that every instruction set writes its own way.
-constexpr kernel_functions float_kernels(ternary_gemm_fn* ternary_gemm, packed_gemm_fn* int4_gemm,
-                                         packed_gemm_fn* int8_gemm) {
-  return {ternary_gemm,     int4_gemm,     int8_gemm,     rescale,
-          ternary_gemm_f32, dense_f32,     dense_f16,     quantize_absmax,
-          rms_norm,         squared_relu,  silu,          gelu_tanh,
-          to_half,          from_half,     extent_of_row, round_to_4_bits,
-          attention_f32,    attention_f16, attention_q8,  attention_merge,
-          screen_block};
+constexpr kernel_functions float_kernels(ternary_gemm_fn* ternary_gemm, base3_gemm_fn* base3_gemm,
+                                         packed_gemm_fn* int4_gemm, packed_gemm_fn* int8_gemm) {
+  return {ternary_gemm,    base3_gemm,       int4_gemm,     int8_gemm,
+          rescale,         ternary_gemm_f32, dense_f32,     dense_f16,
+          quantize_absmax, rms_norm,         squared_relu,  silu,
+          gelu_tanh,       to_half,          from_half,     extent_of_row,
+          round_to_4_bits, attention_f32,    attention_f16, attention_q8,
+          attention_merge, screen_block};
 }
 
 } // namespace

@@ -22,6 +22,10 @@ using ternary_gemm_fn = void(const uint8_t* panels, size_t rows, size_t cols, co
                              size_t x_stride, const int32_t* x_sums, size_t n_tokens, int32_t* acc,
                              size_t acc_stride) noexcept;
 
+/// The same products and the same sums of panels in the layout of base3_layout.h.
+/// Requires 32 readable bytes beyond the last row of x, whatever is in them: a line has 20 columns.
+using base3_gemm_fn = ternary_gemm_fn;
+
 /// The same products with weights of 4 and of 8 bits (packed_layout.h): a head, or a copy of one.
 ///
 ///   acc[n][r] = sum_c w[r][c] * x[n][c],   w in -8…7 or -127…127
@@ -148,6 +152,7 @@ using screen_block_fn = screened_block(float* y, size_t n, const float* weight_e
 /// else is rounded operation by operation. A sequence may move between machines and keep its bits.
 struct kernel_functions {
   ternary_gemm_fn* ternary_gemm;
+  base3_gemm_fn* base3_gemm;
   packed_gemm_fn* int4_gemm;
   packed_gemm_fn* int8_gemm;
   rescale_fn* rescale;
@@ -174,6 +179,8 @@ extern const kernel_functions scalar_functions;
 extern const kernel_functions avx2_functions;        ///< AVX2, FMA and F16C in the flags
 extern const kernel_functions avx_vnni_functions;    ///< AVX-VNNI: vpdpbusd in 256 bits
 extern const kernel_functions avx512_vnni_functions; ///< AVX-512 F, BW, DQ, VL, VNNI
+ternary_gemm_fn ternary_gemm_gfni; ///< for the same set where there are GFNI and VBMI, too
+base3_gemm_fn base3_gemm_vbmi;
 extern const kernel_functions neon_functions;        ///< 64-bit ARM with sdot
 
 } // namespace bitnetd::engine

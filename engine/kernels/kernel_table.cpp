@@ -11,10 +11,6 @@
 
 namespace bitnetd::engine {
 
-#ifdef BITNETD_HAVE_X86_KERNELS
-ternary_gemm_fn ternary_gemm_gfni; // kernels_avx512_gfni.cpp
-#endif
-
 namespace {
 
 #ifdef BITNETD_HAVE_X86_KERNELS
@@ -38,8 +34,10 @@ bool has_avx512_vnni() noexcept {
 /// The set with what this CPU has beyond what the set requires.
 kernel_functions avx512_vnni() noexcept {
   auto functions = avx512_vnni_functions;
-  if (__builtin_cpu_supports("gfni"))
+  if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("gfni")) {
     functions.ternary_gemm = ternary_gemm_gfni;
+    functions.base3_gemm = base3_gemm_vbmi;
+  }
   return functions;
 }
 #endif

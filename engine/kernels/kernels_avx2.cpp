@@ -5,6 +5,7 @@
 #include "engine/kernels/kernel_functions.h"
 
 #define BITNETD_FLOAT_WIDTH 8
+#include "engine/kernels/base3_avx2.h"
 #include "engine/kernels/float_kernels.h"
 
 #include <immintrin.h>
@@ -205,7 +206,7 @@ void packed_gemm(const uint8_t* panels, size_t rows, size_t cols, const int8_t* 
 
 } // namespace
 
-constinit const kernel_functions avx2_functions =
-    float_kernels(packed_gemm<2>, packed_gemm<4>, packed_gemm<8>);
+constinit const kernel_functions avx2_functions = float_kernels(
+    packed_gemm<2>, base3_gemm<base3_split, packed_gemm<2>>, packed_gemm<4>, packed_gemm<8>);
 
 } // namespace bitnetd::engine

@@ -4,6 +4,7 @@
 // inline function of the C++ library that is compiled here could become the copy of the whole
 // program.
 #define BITNETD_FLOAT_WIDTH 4
+#include "engine/kernels/base3_blocks.h"
 #include "engine/kernels/float_kernels.h"
 
 #include <arm_neon.h>
@@ -102,9 +103,23 @@ void packed_gemm(const uint8_t* panels, size_t rows, size_t cols, const int8_t* 
   }
 }
 
+/// A look-up gives 0 beyond its 64 bytes, or what was there before: only bytes that are spilled
+/// find something in the tables of those.
+inline void base3_split(const uint8_t* line, uint8_t* pairs, uint8_t* fifths) {
+  const auto table = [](const uint8_t* bytes) { return vld1q_u8_x4(bytes); };
+  for (size_t i = 0; i < 64; i += 16) {
+    const uint8x16_t bytes = vld1q_u8(line + i), top = vdupq_n_u8(base3_spilled);
+    const uint8x16_t spilled = vsubq_u8(bytes, top);
+    const uint8x16_t four = vqtbl4q_u8(table(base3_meanings.four), vbicq_u8(bytes, top));
+    vst1q_u8(pairs + i, vqtbx4q_u8(four, table(base3_meanings.spilled_four), spilled));
+    vst1q_u8(fifths + i,
+             vqtbx4q_u8(vandq_u8(bytes, top), table(base3_meanings.spilled_fifth), spilled));
+  }
+}
+
 } // namespace
 
-constinit const kernel_functions neon_functions =
-    float_kernels(packed_gemm<2>, packed_gemm<4>, packed_gemm<8>);
+constinit const kernel_functions neon_functions = float_kernels(
+    packed_gemm<2>, base3_gemm<base3_split, packed_gemm<2>>, packed_gemm<4>, packed_gemm<8>);
 
 } // namespace bitnetd::engine

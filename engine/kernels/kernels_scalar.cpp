@@ -5,6 +5,7 @@
 #include "engine/kernels/kernel_functions.h"
 
 #define BITNETD_FLOAT_WIDTH 4
+#include "engine/kernels/base3_code.h"
 #include "engine/kernels/float_kernels.h"
 
 namespace bitnetd::engine {
@@ -36,9 +37,27 @@ void packed_gemm(const uint8_t* panels, size_t rows, size_t cols, const int8_t* 
   }
 }
 
+void base3_gemm(const uint8_t* panels, size_t rows, size_t cols, const int8_t* x, size_t x_stride,
+                const int32_t* /*x_sums*/, size_t n_tokens, int32_t* acc,
+                size_t acc_stride) noexcept {
+  const size_t lines = (cols + base3_line_columns - 1) / base3_line_columns;
+  for (size_t r = 0; r < rows; ++r) {
+    const uint8_t* bytes = panels + r / 16 * lines * 64 + 4 * (r % 16);
+    for (size_t n = 0; n < n_tokens; ++n)
+      acc[n * acc_stride + r] = 0;
+    for (size_t c = 0; c < cols; ++c) {
+      const uint8_t byte = bytes[c / base3_line_columns * 64 + c % 4];
+      const size_t plane = c % base3_line_columns / 4;
+      const unsigned code = plane == 4 ? base3_fifth(byte) >> 6 : base3_four(byte) >> 2 * plane & 3;
+      for (size_t n = 0; n < n_tokens; ++n)
+        acc[n * acc_stride + r] += (static_cast<int32_t>(code) - 1) * x[n * x_stride + c];
+    }
+  }
+}
+
 } // namespace
 
 constinit const kernel_functions scalar_functions =
-    float_kernels(packed_gemm<2>, packed_gemm<4>, packed_gemm<8>);
+    float_kernels(packed_gemm<2>, base3_gemm, packed_gemm<4>, packed_gemm<8>);
 
 } // namespace bitnetd::engine

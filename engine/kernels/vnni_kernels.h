@@ -66,7 +66,7 @@ inline vector four_of(const int8_t* x) {
 }
 
 /// How codes of `Bits` bits lie in a line. What the products below are told of a layout: another
-/// one is two_bits in kernels_avx512_gfni.cpp.
+/// one is base3 in kernels_avx512_gfni.cpp.
 template <unsigned Bits> struct packing {
   static constexpr size_t planes = 8 / Bits;                         ///< codes of one byte
   static constexpr size_t columns = 4 * planes;                      ///< of one line

@@ -6,6 +6,7 @@
 //
 //   bench_kernels --benchmark_filter=avx512_vnni/ternary --benchmark_repetitions=5
 #include "engine/attention.h"
+#include "engine/kernels/base3_layout.h"
 #include "engine/kernels/kernel_table.h"
 #include "engine/kernels/packed_layout.h"
 #include "engine/node.h"
@@ -25,8 +26,12 @@ constexpr std::size_t streamed_bytes = std::size_t{512} << 20;
 struct kernel_case {
   std::string name;
   packed_gemm_fn* run;
-  unsigned bits;
+  std::size_t (*bytes)(std::size_t rows, std::size_t cols); ///< of a matrix
 };
+
+template <unsigned Bits> std::size_t bytes_of(std::size_t rows, std::size_t cols) {
+  return padded_rows(rows) * padded_columns(cols) * Bits / 8;
+}
 
 /// One buffer for all streamed cases; what is in it does not matter, only that it is everywhere.
 std::byte* stream() {
@@ -40,9 +45,9 @@ std::byte* stream() {
 
 void multiply(benchmark::State& state, const kernel_case& what, std::size_t rows, std::size_t cols,
               std::size_t n_tokens, bool hot) {
-  const auto matrix_bytes = padded_rows(rows) * padded_columns(cols) * what.bits / 8;
+  const auto matrix_bytes = what.bytes(rows, cols);
   const auto copies = hot ? 1 : streamed_bytes / matrix_bytes;
-  std::vector<std::int8_t> x(n_tokens * padded_columns(cols), 3);
+  std::vector<std::int8_t> x(n_tokens * padded_columns(cols) + 32, 3);
   const std::vector<std::int32_t> x_sums(n_tokens, static_cast<std::int32_t>(3 * cols));
   std::vector<std::int32_t> acc(n_tokens * rows);
   std::size_t copy = 0;
@@ -121,9 +126,10 @@ int main(int argc, char** argv) {
     if (!table.supported())
       continue;
     register_attention(table);
-    for (const auto& kernel :
-         {kernel_case{"ternary", table.ternary_gemm, 2}, kernel_case{"int4", table.int4_gemm, 4},
-          kernel_case{"int8", table.int8_gemm, 8}})
+    for (const auto& kernel : {kernel_case{"ternary", table.ternary_gemm, bytes_of<2>},
+                               kernel_case{"base3", table.base3_gemm, base3_bytes},
+                               kernel_case{"int4", table.int4_gemm, bytes_of<4>},
+                               kernel_case{"int8", table.int8_gemm, bytes_of<8>}})
       for (const bool hot : {true, false})
         for (const std::size_t n_tokens : {1, 2, 4, 8, 16, 64}) {
           const auto name = std::string{table.name} + "/" + kernel.name + "/6912x2560/" +

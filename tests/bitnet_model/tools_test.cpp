@@ -98,6 +98,12 @@ TEST_CASE("layers counts every weight once per step and every product once per t
   const auto down = cost("1", "ffn_down");
   CHECK(down.at("weight_bytes") == 3 * 256 * 768 / 4);
   CHECK(down.at("additions") == 10 * 256 * 768);
+  const auto in_base3 = json::parse(
+      tool({"layers", "--model", path, "-p", "8", "-n", "2", "--json", "--weights", "base3"}).out);
+  CHECK(std::ranges::any_of(in_base3, [](const auto& one) { // 39 lines of 20 columns
+    return one.at("layer") == "1" && one.at("operation") == "ffn_down" &&
+           one.at("weight_bytes") == 3 * 256 * 39 * 4;
+  }));
   CHECK(down.at("zero_share").get<double>() == Approx(0.31).margin(0.01));
   CHECK(cost("all", "ffn_down").at("additions") == 4 * 10 * 256 * 768);
   CHECK(cost("all", "total").at("joules_with_memory_estimate").get<double>() >

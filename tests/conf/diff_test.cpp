@@ -52,18 +52,20 @@ TEST_CASE("models and sockets are compared by name, nodes as a whole", "[conf][d
   std::swap(other.models[0], other.models[1]);
   CHECK(changes(example(), other).empty()); // their order means nothing
   other.models[0].path = "/m/better.gguf";  // embed
-  other.models[1] = {"small", "/m/small.gguf", "llama-3", false, "lanes16", "none"};
+  other.models[1] = {"small", "/m/small.gguf", "llama-3", false, "lanes16", "none", "base3"};
   other.sockets[0].mode = 0600;
   other.sockets.pop_back();
   other.hardware.nodes = {{{0, 1}, 0}, {{2}, {}}};
   CHECK(changes(example(), other) ==
         "models.chat: {name: chat, path: /m/chat.gguf, template: \"\", embedding: false, "
-        "i2s_layout: common, activations: model} -> nothing (model)\n"
+        "i2s_layout: common, activations: model, weights: two_bits} -> nothing (model)\n"
         "models.embed: {name: embed, path: /m/embed.gguf, template: \"\", embedding: true, "
-        "i2s_layout: common, activations: model} -> {name: embed, path: /m/better.gguf, "
-        "template: \"\", embedding: true, i2s_layout: common, activations: model} (model)\n"
+        "i2s_layout: common, activations: model, weights: two_bits} -> {name: embed, path: "
+        "/m/better.gguf, "
+        "template: \"\", embedding: true, i2s_layout: common, activations: model, weights: "
+        "two_bits} (model)\n"
         "models.small: nothing -> {name: small, path: /m/small.gguf, template: llama-3, "
-        "embedding: false, i2s_layout: lanes16, activations: none} (model)\n"
+        "embedding: false, i2s_layout: lanes16, activations: none, weights: base3} (model)\n"
         "sockets.events: {name: events, endpoint: ipc:///run/events.sock, kind: xpub, principal: "
         "local, may: read, mode: 0660, curve: false, insecure: false} -> nothing (restart)\n"
         "sockets.front: {name: front, endpoint: ipc:///run/front.sock, kind: router, principal: "

@@ -131,7 +131,7 @@ TEST_CASE_METHOD(conf_fixture, "each mistake in bitnetd.yaml has its place and i
       {"models: {name: chat}\n", "bitnetd.yaml:1:9: models: expected a list, got a mapping\n"},
       {"models: [chat.gguf]\n",
        "bitnetd.yaml:1:10: models[0]: expected a mapping of name, path, template, embedding, "
-       "i2s_layout, activations, got \"chat.gguf\"\n"},
+       "i2s_layout, activations, weights, got \"chat.gguf\"\n"},
       {"models: [{name: chat}]\n", "bitnetd.yaml:1:10: models[0]: the key path is missing; "
                                    "expected the path of a file\n"},
       // values

@@ -24,8 +24,10 @@ namespace {
 
 /// A model on a node that is not bound to any memory.
 struct machine {
-  explicit machine(const std::filesystem::path& path, std::size_t threads = 2)
-      : loaded{load_model(path, {{}}, best_kernels())}, node{node_description{}, threads} {}
+  explicit machine(const std::filesystem::path& path, std::size_t threads = 2,
+                   const load_options& options = {})
+      : loaded{load_model(path, {{}}, best_kernels(), options)}, node{node_description{}, threads} {
+  }
 
   [[nodiscard]] evaluator evaluate(const evaluator_options& options) {
     return {loaded.description, loaded.per_node[0], node, best_kernels(), options};
@@ -143,6 +145,23 @@ TEST_CASE("logits with int8 activations are those of the reference where roundin
       CHECK(index == expected.shape[0]);
       CHECK(n_stable > 0);
     }
+}
+
+TEST_CASE("base-3 weights give the reference's logits, too", "[engine][forward][golden]") {
+  const auto root = fixtures();
+  if (!root)
+    return;
+  const auto folder = *root / "golden" / "b158-a";
+  machine host{*root / "models" / "b158-a-i2_s.gguf", 2, {.ternary = ternary_form::base3}};
+  auto eval = host.evaluate({.activations = activation_quantization::absmax});
+  const auto expected = read_npy<float>(folder / "reference.absmax.npy");
+  std::size_t index = 0;
+  for (const auto& one : read_json(folder / "cases.json")) {
+    eval.reset();
+    eval.feed(one.at("tokens").get<std::vector<token_id>>());
+    CHECK(relative_l2(eval.logits(), expected.row(index++)) < (one.at("stable") ? 1e-4 : 0.10));
+  }
+  CHECK(index == expected.shape[0]);
 }
 
 TEST_CASE("each layer alone gives the reference's output for the reference's input",

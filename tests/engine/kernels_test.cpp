@@ -3,6 +3,7 @@
 #include "engine/kernels/packed_layout.h"
 #include "engine/kernels/ternary_layout.h"
 #include "engine/tensor_type.h"
+#include "tests/engine/packed_codes.h"
 #include "tests/engine/random_values.h"
 
 #include <catch2/catch.hpp>
@@ -27,9 +28,9 @@ std::vector<const kernel_table*> usable_kernels() {
   for (const auto& table : all_kernels())
     if (table.supported())
       usable.push_back(&table);
-#ifdef __x86_64__ // a CPU with GFNI has another function in its table
+#ifdef __x86_64__ // a CPU with GFNI and VBMI has other functions in its table
   if (usable.back()->name == "avx512_vnni") {
-    static const kernel_table without{avx512_vnni_functions, "avx512_vnni without GFNI",
+    static const kernel_table without{avx512_vnni_functions, "avx512_vnni without GFNI and VBMI",
                                       usable.back()->supported};
     usable.push_back(&without);
   }
@@ -57,7 +58,8 @@ ternary_problem make_problem(std::size_t rows, std::size_t cols, std::size_t n_t
                              const std::vector<std::int8_t>& weights,
                              const std::vector<std::int8_t>& x) {
   ternary_problem p{rows, cols, n_tokens, weights, {}, {}, {}};
-  p.x.resize(n_tokens * padded_columns(cols));
+  p.x.resize(n_tokens * padded_columns(cols) + 32, std::int8_t{-77}); // base-3 lines read past it
+  std::fill_n(p.x.begin(), n_tokens * padded_columns(cols), std::int8_t{0});
   p.x_sums.resize(n_tokens);
   for (std::size_t n = 0; n < n_tokens; ++n)
     for (std::size_t c = 0; c < cols; ++c) {
@@ -121,6 +123,31 @@ TEST_CASE("every instruction set computes ternary products as they are defined",
   for (const auto* kernels : usable_kernels()) {
     CAPTURE(kernels->name, rows, cols, n_tokens);
     CHECK(run(*kernels, problem) == expected);
+  }
+}
+
+TEST_CASE("every instruction set computes the same products of base-3 weights",
+          "[engine][kernels]") {
+  auto [rows, cols] = GENERATE(table<std::size_t, std::size_t>({{1, 1},
+                                                                {7, 100},
+                                                                {15, 128},
+                                                                {16, 19},
+                                                                {17, 384},
+                                                                {33, 640},
+                                                                {40, 661},
+                                                                {64, 2560},
+                                                                {80, 1290}}));
+  const auto n_tokens = GENERATE(as<std::size_t>{}, 1, 2, 3, 5, 8, 9, 24, 67);
+  const auto seed = static_cast<std::uint32_t>(rows * cols + n_tokens);
+  auto problem = make_problem(rows, cols, n_tokens, random_codes(rows * cols, -1, 1, seed),
+                              random_codes(n_tokens * cols, -128, 127, seed + 1));
+  const auto expected = by_definition(problem);
+  problem.packed = test::in_base3(problem.weights, rows, cols);
+  for (const auto* kernels : usable_kernels()) {
+    kernel_table base3 = *kernels;
+    base3.ternary_gemm = base3.base3_gemm;
+    CAPTURE(kernels->name, rows, cols, n_tokens);
+    CHECK(run(base3, problem) == expected);
   }
 }
 

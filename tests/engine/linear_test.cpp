@@ -2,10 +2,12 @@
 #include "engine/kernels/ternary_layout.h"
 #include "engine/linear.h"
 #include "engine/tensor_type.h"
+#include "tests/engine/packed_codes.h"
 #include "tests/engine/random_values.h"
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -24,6 +26,14 @@ linear make_ternary(std::size_t rows, std::size_t cols, std::span<const std::int
   node_memory packed{packed_bytes(rows, cols), {}};
   const auto zeros = pack_ternary(weights, rows, cols, 0, {packed.data(), packed.size()});
   return linear::ternary(rows, cols, std::move(packed), scales, zeros);
+}
+
+linear make_base3(std::size_t rows, std::size_t cols, std::span<const std::int8_t> weights,
+                  std::span<const float> scales) {
+  const auto bytes = test::in_base3(weights, rows, cols);
+  node_memory packed{bytes.size(), {}};
+  std::ranges::copy(bytes, packed.data());
+  return linear::ternary_base3(rows, cols, std::move(packed), scales, 0);
 }
 
 template <class T> node_memory in_node_memory(const std::vector<T>& values) {
@@ -277,4 +287,25 @@ TEST_CASE("a layer gives back its rows and says what it costs", "[engine][linear
   CHECK(dense.multiplications == 2 * rows * cols);
   CHECK(dense.additions == 0);
   CHECK(dense.weight_bytes == rows * cols * 2);
+}
+
+TEST_CASE("five weights to a byte give the products of two bits each, to the bit",
+          "[engine][linear]") {
+  auto [rows, cols] =
+      GENERATE(table<std::size_t, std::size_t>({{1, 1}, {20, 130}, {150, 640}, {96, 1290}}));
+  const auto n = GENERATE(as<std::size_t>{}, 1, 3, 9, 130);
+  CAPTURE(rows, cols, n);
+  const auto codes = random_codes(rows * cols, -1, 1, 11);
+  const auto scales = random_floats(rows, 12), x = random_floats(n * cols, 13, 3);
+  const auto two_bits = make_ternary(rows, cols, codes, scales),
+             base3 = make_base3(rows, cols, codes, scales);
+  CHECK(base3.is_ternary());
+  compute_node node{node_description{}, 2};
+  const compute_context on{node, best_kernels()};
+  for (const auto mode : {absmax, none})
+    CHECK(apply(base3, x, n, mode, on) == apply(two_bits, x, n, mode, on));
+  operation_cost cost;
+  base3.add_cost(n, cost);
+  CHECK(cost.weight_bytes == (rows + 15) / 16 * ((cols + 19) / 20) * 64);
+  CHECK(cost.additions == rows * cols * n);
 }

@@ -16,9 +16,10 @@ TEST_CASE("the estimate is what a loaded model's matrices take", "[engine][memor
   tiny_model shape;
   shape.embedding = tensor_type::f16;
   shape.arch = GENERATE("bitnet-b1.58", "llama");
-  const auto loaded =
-      load_model(shape.write(scratch.path() / "m.gguf"), {node_description{}}, best_kernels());
-  const auto expected = estimate_memory(*loaded.description, 100, kv_type::f16, 512);
+  const auto form = GENERATE(ternary_form::two_bits, ternary_form::base3);
+  const auto loaded = load_model(shape.write(scratch.path() / "m.gguf"), {node_description{}},
+                                 best_kernels(), {.ternary = form});
+  const auto expected = estimate_memory(*loaded.description, 100, kv_type::f16, 512, form);
   // matrix_bytes counts codes and dense values; row scales are beside them.
   const std::uint64_t rows = 2 * (256 + 128 + 128 + 256 + 512 + 512 + 256);
   CHECK(expected.ternary + expected.dense ==

@@ -37,8 +37,9 @@ std::vector<float> decoded(const linear& matrix) {
   return all;
 }
 
-loaded_model load(const std::filesystem::path& path, std::size_t n_nodes = 1) {
-  return load_model(path, std::vector<node_description>(n_nodes), best_kernels());
+loaded_model load(const std::filesystem::path& path, std::size_t n_nodes = 1,
+                  const load_options& options = {}) {
+  return load_model(path, std::vector<node_description>(n_nodes), best_kernels(), options);
 }
 
 std::vector<float> logits_of(const loaded_model& loaded, std::size_t node_index,
@@ -137,6 +138,26 @@ TEST_CASE("rows that end within a group of I2_S hold the file's values", "[engin
   CHECK(logits_of(loaded, 0) == logits_of(load(disguised.write(scratch.path() / "b.gguf")), 0));
 }
 
+TEST_CASE("base-3 weights take less memory and give the same logits, to the bit",
+          "[engine][weights]") {
+  scratch_folder scratch;
+  values_by_name written;
+  tiny_model model;
+  model.n_ff = 650; // columns that are no whole lines
+  const auto path = recording(written, model).write(scratch.path() / "a.gguf");
+  const auto plain = load(path), dense = load(path, 1, {.ternary = ternary_form::base3});
+  for (const auto mode : {activation_quantization::absmax, activation_quantization::none})
+    CHECK(logits_of(dense, 0, mode) == logits_of(plain, 0, mode));
+  for (const auto& name : {"blk.0.attn_q.weight", "blk.1.ffn_gate.weight", "blk.0.ffn_down.weight"})
+    CHECK(decoded(*dense.per_node[0]->find(name)) == written.at(name));
+  CHECK(dense.per_node[0]->find("blk.0.ffn_down.weight")->weight_bytes() == 256 * 4 * 33);
+  CHECK(dense.description->model_hash == plain.description->model_hash); // answers are the same
+  // A budget between both lets only the denser form in.
+  const auto budget = (dense.weight_bytes + plain.weight_bytes) / 2;
+  CHECK_NOTHROW(load(path, 1, {.ternary = ternary_form::base3, .max_weight_bytes = budget}));
+  CHECK_THROWS_AS(load(path, 1, {.max_weight_bytes = budget}), load_error);
+}
+
 TEST_CASE("a factor per block of columns keeps a matrix ternary", "[engine][weights]") {
   const std::size_t block = GENERATE(as<std::size_t>{}, 256, 128, 64);
   CAPTURE(block);
@@ -153,7 +174,9 @@ TEST_CASE("a factor per block of columns keeps a matrix ternary", "[engine][weig
       values[i] = code * static_cast<float>(1 + i % 512 / block + i / 512 % 3) / 64;
     }
   };
-  const auto loaded = load(recording(written, model).write(scratch.path() / "blocks.gguf"));
+  const auto form = GENERATE(ternary_form::two_bits, ternary_form::base3); // has none for it
+  const auto loaded =
+      load(recording(written, model).write(scratch.path() / "blocks.gguf"), 1, {.ternary = form});
   const auto& matrix = *loaded.per_node[0]->find(name);
   CHECK(matrix.is_ternary() == (block != 64)); // finer than the panels: kept dense
   CHECK(decoded(matrix) == written.at(name));

@@ -471,6 +471,24 @@ class UnderLoad(unittest.TestCase):
             until(lambda: hash_of_second() is None, "the model is gone")
         self.traffic.goes_on(self)
 
+    def test_base3_weights_take_less_memory_and_answer_the_same(self):
+        def load(weights):
+            self.daemon.write_config(nodes=BOTH_CPUS, models=["{name: second, path: %s, weights: %s}" % (CHAT, weights)])
+            until(lambda: len(told()) == len(sizes) + 1, "it is loaded")
+            sizes.append(told()[-1])
+            with self.daemon.client() as c:
+                until(lambda: "second" in {m["name"] for m in c.models()}, "it is there")
+                return c.complete("A story about base 3", model="second", max_tokens=12, temperature=0, cache=ANEW).text
+        def told():
+            return [int(kib) for kib in re.findall(r"model second: .* ([0-9]+) KiB of matrices in memory", self.daemon.log_text())]
+        sizes = told()
+        answers = [load("two_bits"), load("base3")]
+        self.assertEqual(*answers)
+        self.assertGreater(sizes[-2], sizes[-1])
+        self.daemon.write_config(nodes=BOTH_CPUS)
+        with self.daemon.client() as c:
+            until(lambda: len(c.models()) == 2, "it is gone")
+
     def test_loading_logs_a_checksum_that_another_layout_changes(self):
         names = {"common": "plain", "lanes16": "lanes"}
         self.daemon.write_config(nodes=BOTH_CPUS, models=["{name: %s, path: %s, i2s_layout: %s}" % (name, CHAT, layout) for layout, name in names.items()])

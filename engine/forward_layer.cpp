@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "engine/forward_state.h"
 
+#include "engine/parallel.h"
+
 #include <algorithm>
 
 namespace bitnetd::engine {
@@ -115,6 +117,7 @@ void forward_pass::state::add_to_residual(std::size_t layer_index, operation op,
 
 /// Turns every row's queries and keys by its position, and puts keys and values into their pages.
 void forward_pass::state::turn_and_store(std::size_t index) {
+  constexpr std::size_t row_ns = 4'000; // most of it waiting for memory that keys are written to
   auto& turn = shape.is_global(index) ? rope : rope_local;
   turn.need(positions);
   const auto do_row = [&](std::size_t i) {
@@ -126,10 +129,10 @@ void forward_pass::state::turn_and_store(std::size_t index) {
     store_kv(pages, position % page_tokens, key, v.all().subspan(i * kv_width, kv_width),
              cache.keys(index, page), cache.values(index, page), on.kernels);
   };
-  // Rows of one page share cache lines, so a chunk is about a page's worth of rows.
-  on.node.for_chunks(pages_for(rows.size()), [&](std::size_t chunk) {
-    const auto end = std::min(rows.size(), (chunk + 1) * page_tokens);
-    for (auto i = chunk * page_tokens; i < end; ++i)
+  // Rows of one page share cache lines: those of a prompt go in chunks of a page's worth.
+  const auto at_once = rows.size() > sequences.size() ? page_tokens : 1;
+  for_blocks(on.node, rows.size(), at_once, row_ns, [&](std::size_t from, std::size_t to) {
+    for (auto i = from; i < to; ++i)
       do_row(i);
   });
 }

@@ -118,15 +118,15 @@ void screened_head::bound_all(const head_screen& screen, std::span<const float> 
   }
   const auto n_blocks = (rows + block_rows - 1) / block_rows;
   blocks_.resize(std::max(blocks_.size(), n * n_blocks));
-  const auto row_ns = std::max<std::size_t>(1, cols * std::max<std::size_t>(n, 10) / 200);
-  for_blocks(on.node, rows, 4 * block_rows, row_ns, [&](std::size_t from, std::size_t to) {
-    for (auto row = from; row < to; row += block_rows) {
-      const auto size = std::min(block_rows, to - row);
+  const auto block_ns = block_rows * cols * std::max<std::size_t>(n, 10) / 200;
+  for_runs(on.node, n_blocks, block_ns, [&](std::size_t from, std::size_t to) {
+    for (auto block = from; block < to; ++block) {
+      const auto row = block * block_rows, size = std::min(block_rows, rows - row);
       for (std::size_t t = 0; t < n; t += max_part_tokens)
         screen.copy().apply_part(input_, t, std::min(max_part_tokens, n - t), row, row + size,
                                  bounds.data() + t * rows + row, rows, on.kernels);
       for (std::size_t t = 0; t < n; ++t)
-        blocks_[t * n_blocks + row / block_rows] = on.kernels.screen_block(
+        blocks_[t * n_blocks + block] = on.kernels.screen_block(
             bounds.data() + t * rows + row, size, screen.weight_errors().data() + row,
             screen.weight_norms().data() + row, tokens_[t].x_norm, tokens_[t].x_error);
     }

@@ -10,8 +10,6 @@ namespace bitnetd::engine {
 
 namespace {
 
-constexpr std::size_t claim_ns = 20'000; ///< what a thread takes at a time, about
-
 /// Rows of one product and tokens that are computed together.
 struct part {
   std::size_t first, n_tokens, from, to;
@@ -38,18 +36,14 @@ struct partition {
   }
 };
 
-/// Runs `body(i)` for all of `n` parts that take `total_ns` together. Threads claim neighbours, so
-/// that what one of them prefetches is what it reads next, but not so many that others wait at the
-/// end.
+/// Runs `body(i)` for all of `n` parts that take `total_ns` together.
 template <class Body>
 void for_parts(const compute_context& on, std::size_t n, std::size_t total_ns, const Body& body) {
-  const auto part_ns = std::max<std::size_t>(1, total_ns / n);
-  const auto most = std::max<std::size_t>(1, n / (8 * on.node.threads()));
-  for_blocks(on.node, n, std::clamp<std::size_t>(claim_ns / part_ns, 1, most), part_ns,
-             [&](std::size_t from, std::size_t to) {
-               for (auto i = from; i < to; ++i)
-                 body(i);
-             });
+  for_runs(on.node, n, std::max<std::size_t>(1, total_ns / n),
+           [&](std::size_t from, std::size_t to) {
+             for (auto i = from; i < to; ++i)
+               body(i);
+           });
 }
 
 void compute(const product& one, const part& p, float* out, std::size_t stride,

@@ -12,7 +12,7 @@ is taken within a round, and its median and quartiles are printed, with our shar
 
     prefill    a prompt of 512 tokens                    tokens per second
     decode     one sequence                              tokens per second
-    batch      --sequences at once, prompts of 64        tokens per second, all together
+    batch      --sequences at once, behind 16 tokens     tokens per second, all together
     neighbour  one sequence with one busy process on the machine: --threads against one thread
     load       start of the process to its first token   seconds
 """
@@ -36,7 +36,7 @@ def run(command, timeout=1200):
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
     if done.returncode != 0:
         sys.exit(f"engine_figures.py: exit status {done.returncode} of: {shlex.join(command)}\n{done.stderr[-500:]}")
-    return done.stdout
+    return done
 
 
 class Ours:
@@ -50,7 +50,7 @@ class Ours:
     def bench(self, *what):
         chosen = self.chosen
         found = json.loads(run([chosen.tool, "bench", "-m", chosen.model, "-t", str(self.threads), "-r", "1", "-o", "json",
-                                "--head", chosen.head, "--isa", chosen.isa, *shlex.split(chosen.options), *what]))[-1]
+                                "--head", chosen.head, "--isa", chosen.isa, *shlex.split(chosen.options), *what]).stdout)[-1]
         memory, integer = found["gb_per_s"] / found["limit_gb_per_s"], found["top_per_s"] / found["limit_top_per_s"]
         self.shares.append(max(memory, integer))
         self.limits.append("%.1f GB/s" % found["limit_gb_per_s"] if memory > integer else "%.2f Top/s" % found["limit_top_per_s"])
@@ -60,10 +60,10 @@ class Ours:
         return self.bench("-p", "512", "-n", "0")
 
     def decode(self):
-        return self.bench("-p", "0", "-n", "64")
+        return self.bench("-p", "0", "-n", str(self.chosen.tokens))
 
     def batch(self):
-        return self.bench("-p", "0", "-n", "32", "-s", str(self.chosen.sequences))
+        return self.bench("-p", "0", "-n", "24", "-d", "16", "-s", str(self.chosen.sequences))
 
     def load(self):
         began = time.monotonic()
@@ -81,27 +81,28 @@ class Peer:
         self.threads = chosen.threads
 
     def bench(self, *what):
-        out = run([self.folder + "/llama-bench", "-m", self.model, "-t", str(self.threads), "-r", "1", "-o", "json", *self.options, *what])
+        out = run([self.folder + "/llama-bench", "-m", self.model, "-t", str(self.threads), "-r", "1", "-o", "json", *self.options, *what]).stdout
         return float(re.findall(r'"avg_ts": *([0-9.]+)', out)[-1])
 
     def prefill(self):
         return self.bench("-p", "512", "-n", "0")
 
     def decode(self):
-        return self.bench("-p", "0", "-n", "64")
+        return self.bench("-p", "0", "-n", str(self.chosen.tokens))
 
     def batch(self):
         n = str(self.chosen.sequences)
         # llama-bench takes a value where this one takes a flag
         flags = [o for o in self.options if o not in ("0", "1")]
-        out = run([self.folder + "/llama-batched-bench", "-m", self.model, "-t", str(self.threads), "-c", "8192", "-b", "2048", "-ub", "512",
-                   "-npp", "64", "-ntg", "32", "-npl", n, *flags])
-        row = [line.split("|") for line in out.splitlines() if re.match(r"\|\s*64 \|", line)][-1]
+        done = run([self.folder + "/llama-batched-bench", "-m", self.model, "-t", str(self.threads), "-c", "8192", "-b", "2048", "-ub", "512",
+                    "-npp", "16", "-ntg", "24", "-npl", n, *flags])
+        lines = (done.stdout + done.stderr).splitlines()  # which of them has the table depends on the engine
+        row = [line.split("|") for line in lines if re.match(r"\|\s*16 \|", line)][-1]
         return float(row[8])
 
     def load(self):
         began = time.monotonic()
-        self.bench("-p", "1", "-n", "0")
+        self.bench("-p", "1", "-n", "0", "-w", "0")
         return time.monotonic() - began
 
 
@@ -150,6 +151,7 @@ def main():
     options.add_argument("--tool", default=TOOL, help="bitnet-model")
     options.add_argument("--threads", type=int, default=os.cpu_count())
     options.add_argument("--sequences", type=int, default=8)
+    options.add_argument("--tokens", type=int, default=64, help="of decode and neighbour")
     options.add_argument("--head", default="screened")
     options.add_argument("--isa", default="auto")
     options.add_argument("--options", default="", help="more for bitnet-model bench")

@@ -102,6 +102,9 @@ supervisor_actor spawn_supervisor(caf::actor_system& system, supervisor_options 
   if (!parts.kernels)
     throw engine::load_error("hardware.isa: this CPU lacks " + config->hardware.isa +
                              "; use auto or scalar");
+  if (parts.kernels->name == "scalar")
+    log::warn("kernels: scalar, as on a CPU without AVX2 (or sdot, on ARM): answers are the same, "
+              "many times slower");
   const auto shared = std::make_shared<const store::resources>();
   open_jobs(parts, *config, shared);
   parts.answers = open_answers(*config, shared);

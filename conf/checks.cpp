@@ -76,6 +76,18 @@ public:
     }
   }
 
+  void isa() {
+    const auto& wanted = what_.values.hardware.isa;
+    const auto& known = what_.on.isas;
+    if (!usable({"hardware.isa"}) || wanted == "auto" || known.empty() ||
+        std::ranges::find(known, wanted) != known.end())
+      return;
+    std::string list = "auto";
+    for (const auto& name : known)
+      list += ", " + name;
+    report({"hardware.isa"}, "the CPU of this machine lacks " + wanted + "; it has " + list);
+  }
+
   // At least one worker and every model that generates has its own pool.
   void memory() {
     const auto& hardware = what_.values.hardware;
@@ -208,6 +220,7 @@ void check_combinations(const checked& what, std::vector<problem>& problems) {
   run.sockets();
   run.principals();
   run.nodes();
+  run.isa();
   run.memory();
   run.profile();
 }

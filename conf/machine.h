@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace bitnetd::conf {
@@ -13,6 +14,9 @@ struct machine {
   std::vector<int>
       memory_nodes; ///< NUMA nodes with memory, ascending; {0} where the kernel shows none
   std::uint64_t memory_bytes = 0;
+  /// Values of hardware.isa that the CPU can run, from slowest to fastest; this_machine() does not
+  /// know them, the daemon does.
+  std::vector<std::string> isas = {};
 };
 
 /// This machine, as /sys and sysconf show it; without /sys, CPUs 0…n-1 and one node.

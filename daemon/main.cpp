@@ -110,7 +110,7 @@ int main(int argc, char** argv) {
     const signals signals; // before any thread
     const system_clock time;
     conf::watcher watcher(file, time); // before loading: no change falls between
-    const auto settings = std::make_shared<conf::configuration>(file, places, conf::this_machine());
+    const auto settings = std::make_shared<conf::configuration>(file, places, machine_here());
     if (!options.log_level)
       log::set_level(settings->current()->log.level);
     make_places(places);

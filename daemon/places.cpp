@@ -2,6 +2,7 @@
 #include "daemon/places.h"
 
 #include "conf/load.h"
+#include "engine/kernels/kernel_table.h"
 
 #include <cerrno>
 #include <cstdio>
@@ -56,8 +57,16 @@ void make_places(const conf::directories& places) {
   check_own(places.runtime);
 }
 
+conf::machine machine_here() {
+  auto here = conf::this_machine();
+  for (const auto& table : engine::all_kernels())
+    if (table.supported())
+      here.isas.emplace_back(table.name);
+  return here;
+}
+
 int check_configuration(const std::filesystem::path& file, const conf::directories& places) {
-  const auto loaded = conf::load(file, places, conf::this_machine());
+  const auto loaded = conf::load(file, places, machine_here());
   if (!loaded.value) {
     std::fprintf(stderr, "%s\n", conf::text(loaded.problems).c_str());
     return exit_code::config_refused;

@@ -42,7 +42,9 @@ private:
 };
 
 /// Four CPUs, one memory node, 8 GiB.
-inline machine small_machine() { return {{0, 1, 2, 3}, {0}, std::uint64_t{8} << 30}; }
+inline machine small_machine() {
+  return {{0, 1, 2, 3}, {0}, std::uint64_t{8} << 30, {"scalar", "avx2", "neon"}};
+}
 
 inline directories some_directories() { return {"/state", "/cache", "/run/bitnetd"}; }
 

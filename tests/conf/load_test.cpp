@@ -270,6 +270,10 @@ TEST_CASE_METHOD(conf_fixture, "combinations that cannot work are refused", "[co
       {model + "hardware: {nodes: [{cpus: [0], memory_node: 1}]}\n",
        "bitnetd.yaml:2:45: hardware.nodes[0].memory_node: this machine has no memory node 1; it "
        "has 0\n"},
+      {model + "hardware: {isa: avx512_vnni}\n",
+       "bitnetd.yaml:2:17: hardware.isa: the CPU of this machine lacks avx512_vnni; it has auto, "
+       "scalar, avx2, neon\n"},
+      {model + "hardware: {isa: avx2}\n", ""},
       {model + "hardware: {kv_bytes: 9GiB}\n",
        "bitnetd.yaml:2:22: hardware.kv_bytes: 9GiB for each of 1 pool (workers times models) is "
        "more than the 8192MiB of this machine\n"},
@@ -441,7 +445,8 @@ TEST_CASE_METHOD(conf_fixture, "what the machine does not tell is not checked", 
   const auto file = directory.write(
       "bitnetd.yaml",
       one_model +
-          std::string{"hardware: {kv_bytes: 1TiB, nodes: [{cpus: [900], memory_node: 7}]}\n"});
+          std::string{
+              "hardware: {kv_bytes: 1TiB, isa: neon, nodes: [{cpus: [900], memory_node: 7}]}\n"});
   CHECK(load(file, some_directories(), machine{}).problems.empty());
 }
 

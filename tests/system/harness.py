@@ -45,6 +45,7 @@ class Daemon:
         self.folder = tempfile.TemporaryDirectory(prefix="bitnetd-test-")
         self.root = self.folder.name
         self.environment = environment or {}
+        self.in_child = None  # called in the daemon's process before it begins
         self.options = options
         for name in ("profiles", "state", "cache", "run"):
             os.mkdir(os.path.join(self.root, name))
@@ -88,7 +89,7 @@ class Daemon:
     def spawn(self):
         """Starts the process and waits for nothing."""
         with open(self.path("log"), "ab") as log:
-            self.process = subprocess.Popen(self.command(*self.options), stderr=log, stdout=log,
+            self.process = subprocess.Popen(self.command(*self.options), stderr=log, stdout=log, preexec_fn=self.in_child,
                                             env={**os.environ, **self.environment})
 
     def start(self):

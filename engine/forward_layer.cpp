@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include "engine/forward_state.h"
-
 #include "engine/parallel.h"
 
 #include <algorithm>
@@ -123,8 +122,8 @@ void forward_pass::state::turn_and_store(std::size_t index) {
   const auto do_row = [&](std::size_t i) {
     const auto position = rows[i].position;
     const auto key = k.all().subspan(i * kv_width, kv_width);
-    turn.apply(q.all().subspan(i * q_width, q_width), shape.head_dim, position);
-    turn.apply(key, shape.head_dim, position);
+    turn.apply(q.all().subspan(i * q_width, q_width), shape.head_dim, position, on.kernels);
+    turn.apply(key, shape.head_dim, position, on.kernels);
     const auto page = rows[i].pages[position / page_tokens];
     store_kv(pages, position % page_tokens, key, v.all().subspan(i * kv_width, kv_width),
              cache.keys(index, page), cache.values(index, page), on.kernels);

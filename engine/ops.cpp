@@ -67,24 +67,22 @@ void rope_table::need(std::span<const std::uint32_t> positions) {
     need_one(position);
 }
 
-void rope_table::apply(std::span<float> heads, std::size_t head_dim,
-                       std::uint32_t position) const noexcept {
+void rope_table::apply(std::span<float> heads, std::size_t head_dim, std::uint32_t position,
+                       const kernel_table& kernels) const noexcept {
   assert(heads.size() % head_dim == 0 && dims_ <= head_dim);
   const auto n_pairs = dims_ / 2;
   const auto* const cos = angles(position);
   const auto* const sin = cos + n_pairs;
-  const auto turn = [&](float& first, float& second, std::size_t i) {
-    const auto a = first, b = second;
-    first = a * cos[i] - b * sin[i];
-    second = b * cos[i] + a * sin[i];
-  };
+  if (style_ == rope_style::half_split) {
+    kernels.turn_halves(heads.data(), heads.size() / head_dim, head_dim, cos, sin, n_pairs);
+    return;
+  }
   for (auto* head = heads.data(); head != heads.data() + heads.size(); head += head_dim)
-    if (style_ == rope_style::half_split)
-      for (std::size_t i = 0; i < n_pairs; ++i)
-        turn(head[i], head[n_pairs + i], i);
-    else
-      for (std::size_t i = 0; i < n_pairs; ++i)
-        turn(head[2 * i], head[2 * i + 1], i);
+    for (std::size_t i = 0; i < n_pairs; ++i) {
+      const auto a = head[2 * i], b = head[2 * i + 1];
+      head[2 * i] = a * cos[i] - b * sin[i];
+      head[2 * i + 1] = b * cos[i] + a * sin[i];
+    }
 }
 
 } // namespace bitnetd::engine

@@ -50,7 +50,8 @@ public:
   ///   pairs (i, i + dims/2) for half_split, (2i, 2i + 1) for interleaved
   ///
   /// Shapes   heads [n_heads, head_dim]. Any number of threads at once.
-  void apply(std::span<float> heads, std::size_t head_dim, std::uint32_t position) const noexcept;
+  void apply(std::span<float> heads, std::size_t head_dim, std::uint32_t position,
+             const kernel_table& kernels) const noexcept;
 
 private:
   static constexpr std::size_t block_positions = 64;

@@ -341,15 +341,34 @@ screened_block screen_block(float* y, size_t n, const float* weight_errors,
   return out;
 }
 
+void turn_halves(float* heads, size_t n_heads, size_t head_dim, const float* cos, const float* sin,
+                 size_t n_pairs) noexcept {
+  for (size_t h = 0; h < n_heads; ++h) {
+    float *first = heads + h * head_dim, *second = first + n_pairs;
+    size_t i = 0;
+    for (; i + width <= n_pairs; i += width) {
+      const floats a = load<floats>(first + i), b = load<floats>(second + i);
+      const floats c = load<floats>(cos + i), s = load<floats>(sin + i);
+      store(first + i, a * c - b * s);
+      store(second + i, b * c + a * s);
+    }
+    for (; i < n_pairs; ++i) {
+      const float a = first[i], b = second[i];
+      first[i] = a * cos[i] - b * sin[i];
+      second[i] = b * cos[i] + a * sin[i];
+    }
+  }
+}
+
 /// All of them, beside the integer kernels that every instruction set writes its own way.
 constexpr kernel_functions float_kernels(ternary_gemm_fn* ternary_gemm, base3_gemm_fn* base3_gemm,
                                          packed_gemm_fn* int4_gemm, packed_gemm_fn* int8_gemm) {
   return {ternary_gemm,    base3_gemm,       int4_gemm,     int8_gemm,
           rescale,         ternary_gemm_f32, dense_f32,     dense_f16,
           quantize_absmax, rms_norm,         squared_relu,  silu,
-          gelu_tanh,       to_half,          from_half,     extent_of_row,
-          round_to_4_bits, attention_f32,    attention_f16, attention_q8,
-          attention_merge, screen_block};
+          gelu_tanh,       turn_halves,      to_half,       from_half,
+          extent_of_row,   round_to_4_bits,  attention_f32, attention_f16,
+          attention_q8,    attention_merge,  screen_block};
 }
 
 } // namespace

@@ -81,6 +81,14 @@ using rms_norm_fn = void(const float* x, size_t cols, const float* weight, float
 /// One of the gated activations, element by element: out = f(gate) * up. `out` may be an operand.
 using gated_fn = void(const float* gate, const float* up, size_t n, float* out) noexcept;
 
+/// Rotary position embedding of one row, pairs half a head apart, in place:
+///
+///   (a, b) <- (a cos[i] - b sin[i], b cos[i] + a sin[i]),   a = head[i], b = head[n_pairs + i]
+///
+/// Shapes   heads [n_heads, head_dim]; cos, sin [n_pairs], 2 * n_pairs <= head_dim.
+using turn_halves_fn = void(float* heads, size_t n_heads, size_t head_dim, const float* cos,
+                            const float* sin, size_t n_pairs) noexcept;
+
 /// Floats to IEEE halves, round to nearest even.
 using to_half_fn = void(const float* x, size_t n, uint16_t* out) noexcept;
 
@@ -164,6 +172,7 @@ struct kernel_functions {
   gated_fn* squared_relu;
   gated_fn* silu;
   gated_fn* gelu_tanh;
+  turn_halves_fn* turn_halves;
   to_half_fn* to_half;
   from_half_fn* from_half;
   row_extent_fn* extent_of_row;
@@ -181,6 +190,6 @@ extern const kernel_functions avx_vnni_functions;    ///< AVX-VNNI: vpdpbusd in 
 extern const kernel_functions avx512_vnni_functions; ///< AVX-512 F, BW, DQ, VL, VNNI
 ternary_gemm_fn ternary_gemm_gfni; ///< for the same set where there are GFNI and VBMI, too
 base3_gemm_fn base3_gemm_vbmi;
-extern const kernel_functions neon_functions;        ///< 64-bit ARM with sdot
+extern const kernel_functions neon_functions; ///< 64-bit ARM with sdot
 
 } // namespace bitnetd::engine

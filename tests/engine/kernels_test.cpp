@@ -151,6 +151,28 @@ TEST_CASE("every instruction set computes the same products of base-3 weights",
   }
 }
 
+TEST_CASE("every instruction set turns pairs half a head apart to the same bits",
+          "[engine][kernels]") {
+  const auto n_pairs = GENERATE(as<std::size_t>{}, 1, 3, 16, 35, 64);
+  const std::size_t n_heads = 5, head_dim = 128;
+  const auto x = random_floats(n_heads * head_dim, 1);
+  const auto cos = random_floats(n_pairs, 2), sin = random_floats(n_pairs, 3);
+  auto expected = x;
+  for (std::size_t h = 0; h < n_heads; ++h)
+    for (std::size_t i = 0; i < n_pairs; ++i) {
+      auto &a = expected[h * head_dim + i], &b = expected[h * head_dim + n_pairs + i];
+      const float left = a * cos[i], right = b * sin[i], up = b * cos[i], down = a * sin[i];
+      a = left - right;
+      b = up + down;
+    }
+  for (const auto* kernels : usable_kernels()) {
+    auto turned = x;
+    kernels->turn_halves(turned.data(), n_heads, head_dim, cos.data(), sin.data(), n_pairs);
+    CAPTURE(kernels->name, n_pairs);
+    CHECK(turned == expected);
+  }
+}
+
 TEST_CASE("every instruction set computes products of 4 and 8 bits as they are defined",
           "[engine][kernels]") {
   const auto bits = GENERATE(packed_bits::four, packed_bits::eight);

@@ -58,8 +58,9 @@ TEST_CASE("gate and residual work on any length, shared among threads or not", "
 
 TEST_CASE("rotary embedding turns pairs by their angle", "[engine][ops]") {
   const auto style = GENERATE(rope_style::half_split, rope_style::interleaved);
-  const auto dims = GENERATE(as<std::size_t>{}, 8, 6); // of 8: all, or all but the last two
-  const std::size_t n_heads = 3, head_dim = 8;
+  const auto dims = GENERATE(as<std::size_t>{}, 80, 70, 6); // of 80: all, or the first ones
+  CAPTURE(dims);
+  const std::size_t n_heads = 3, head_dim = 80;
   const double theta = 10000, scale = 2;
   const std::vector<std::uint32_t> positions{0, 1, 63, 64, 4095, 7};
   const auto x = random_floats(positions.size() * n_heads * head_dim, 5);
@@ -68,7 +69,7 @@ TEST_CASE("rotary embedding turns pairs by their angle", "[engine][ops]") {
   rope.need(positions);
   for (std::size_t i = 0; i < positions.size(); ++i)
     rope.apply(std::span{turned}.subspan(i * n_heads * head_dim, n_heads * head_dim), head_dim,
-               positions[i]);
+               positions[i], best_kernels());
 
   for (std::size_t row = 0; row < positions.size() * n_heads; ++row) {
     const auto at = row * head_dim;
@@ -97,7 +98,7 @@ TEST_CASE("a position is turned by the same bits in whatever order it was needed
       const auto position = static_cast<std::uint32_t>(backwards ? n - 1 - step : step);
       rope.need({&position, 1});
       rope.apply(std::span{out}.subspan(position * n_heads * head_dim, n_heads * head_dim),
-                 head_dim, position);
+                 head_dim, position, best_kernels());
     }
     return out;
   };

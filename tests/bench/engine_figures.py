@@ -17,6 +17,7 @@ is taken within a round, and its median and quartiles are printed, with our shar
     load       start of the process to its first token   seconds
 """
 import argparse
+import csv
 import json
 import os
 import re
@@ -144,6 +145,15 @@ def table(engines, rows, smaller_is_better):
               (100 * statistics.median(ours.shares), *(100 * q for q in quartiles(ours.shares)[::2]), limits[len(limits) // 2]))
 
 
+def keep(engines, rows, chosen):
+    """Every value of every round, appended as CSV: name of the figure, engine, round, value."""
+    with open(chosen.rows, "a", encoding="utf-8", newline="") as f:
+        out = csv.writer(f)
+        for i, row in enumerate(rows):
+            for engine, value in zip(engines, row):
+                out.writerow([chosen.name or chosen.figure, engine.label, i + 1, "%.2f" % value])
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("figure", choices=["prefill", "decode", "batch", "neighbour", "load"])
@@ -157,6 +167,8 @@ def main():
     options.add_argument("--options", default="", help="more for bitnet-model bench")
     options.add_argument("--peer", action="append", default=[])
     options.add_argument("--rounds", type=int, default=15)
+    options.add_argument("--rows", help="a CSV file that every value is appended to")
+    options.add_argument("--name", help="of the figure in that file")
     chosen = options.parse_args()
 
     if chosen.figure == "neighbour":
@@ -169,6 +181,8 @@ def main():
         engines = [Ours(chosen)] + [Peer(text, chosen) for text in chosen.peer]
         rows = rounds_of(engines, chosen.figure, chosen.rounds)
     table(engines, rows, chosen.figure == "load")
+    if chosen.rows:
+        keep(engines, rows, chosen)
 
 
 if __name__ == "__main__":

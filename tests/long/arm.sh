@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # The engine on 64-bit ARM: cross-compiled with this project's CMake files, run under qemu-user. The unit tests of the kernels (NEON against
 # scalar and definitions) and the golden cases (whole models, whose expected values come from NumPy) must pass as they do here, and both
-# machines must print the same greedy answer of the shipped model, to the byte. Packages for ARM go into build/arm, nothing foreign is installed.
+# machines must print the same greedy answer of the shipped model, to the byte; so must an x86-64 CPU that has no AVX2. Packages for ARM go into build/arm, nothing foreign is installed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . .ci/packages.sh
@@ -54,3 +54,8 @@ here=$(build/release/clients/bitnet_model/bitnet-model "${ask[@]}")
 there=$(on_arm max "$arm/tree/clients/bitnet_model/bitnet-model" "${ask[@]}")
 echo "$there"
 [ "$here" = "$there" ] || { echo "arm.sh: here it is: $here" >&2; exit 1; }
+if [ "$(uname -m)" = x86_64 ]; then
+  echo "== and on an x86-64 CPU without AVX2"
+  there=$(qemu-x86_64-static -cpu Nehalem build/release/clients/bitnet_model/bitnet-model "${ask[@]}")
+  [ "$here" = "$there" ] || { echo "arm.sh: on Nehalem it is: $there" >&2; exit 1; }
+fi

@@ -82,7 +82,7 @@ class Daemon:
 
     def run_to_end(self, *options, timeout=60):
         """Runs it where it is expected to end by itself: status and what it wrote."""
-        done = subprocess.run(self.command(*options), capture_output=True, text=True, timeout=timeout,
+        done = subprocess.run(self.command(*options), capture_output=True, text=True, timeout=timeout, preexec_fn=self.in_child,
                               env={**os.environ, **self.environment}, check=False)
         return done.returncode, done.stdout + done.stderr
 

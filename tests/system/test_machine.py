@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Machines that have less than the engine likes: no AVX2, one CPU, no huge pages."""
+"""Machines that have less than the engine likes: no AVX2, one CPU, no huge pages, a limit of memory."""
 import ctypes
 import os
+import subprocess
 import unittest
 
-from harness import Daemon
+from harness import MODEL_TOOL, Daemon
 
-CONFIG_REFUSED = 3
+CONFIG_REFUSED, MODEL_REFUSED = 3, 4
 PR_SET_THP_DISABLE = 41
 QUESTION = "How do I cancel a job?"
 AS_IT_IS = {"temperature": 0, "max_tokens": 16, "cache": {"no-cache": True, "no-store": True}}
@@ -16,6 +17,35 @@ AS_IT_IS = {"temperature": 0, "max_tokens": 16, "cache": {"no-cache": True, "no-
 def answer_of(daemon):
     with daemon.client() as c:
         return c.chat(QUESTION, **AS_IT_IS).text
+
+
+class MemoryGroup:
+    """A control group whose processes may use so many bytes. Entering raises OSError where that is not permitted."""
+
+    def __init__(self, limit):
+        self.limit = limit
+
+    def __enter__(self):
+        top, file = ("memory/", "memory.limit_in_bytes") if os.path.isdir("/sys/fs/cgroup/memory") else ("", "memory.max")
+        self.path = "/sys/fs/cgroup/%sbitnetd-test-%d" % (top, os.getpid())
+        os.mkdir(self.path)
+        try:
+            self._write(file, self.limit)
+        except OSError:
+            os.rmdir(self.path)
+            raise
+        return self
+
+    def join(self):
+        """For the child, before it becomes the program."""
+        self._write("cgroup.procs", os.getpid())
+
+    def _write(self, file, number):
+        with open(os.path.join(self.path, file), "w", encoding="ascii") as f:
+            f.write(str(number))
+
+    def __exit__(self, *_):
+        os.rmdir(self.path)
 
 
 class Machines(unittest.TestCase):
@@ -51,6 +81,20 @@ class Machines(unittest.TestCase):
     def test_no_huge_pages(self):
         libc = ctypes.CDLL(None, use_errno=True)
         self.answers_with(lambda: libc.prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0))
+
+    def test_a_model_that_the_memory_limit_has_no_room_for_is_refused_before_it_is_read(self):
+        try:
+            group = self.enterContext(MemoryGroup(240 << 20))
+        except OSError as error:
+            self.skipTest("no control group of our own: %s" % error)
+        with Daemon(start=False) as daemon:
+            large = daemon.path("large.gguf")
+            subprocess.run([MODEL_TOOL, "synth", "--shape", "large", "--out", large], check=True, capture_output=True, timeout=120)
+            daemon.write_config(models=["{name: large, path: %s}" % large])
+            daemon.in_child = group.join
+            status, said = daemon.run_to_end()
+            self.assertEqual(status, MODEL_REFUSED, said)
+            self.assertRegex(said, r"large\.gguf: its weights take at least [0-9.]+ MiB of memory, and [0-9.]+ MiB can be had here \(machine and control group\)")
 
 
 if __name__ == "__main__":

@@ -20,25 +20,33 @@ def answer_of(daemon):
 
 
 class MemoryGroup:
-    """A control group whose processes may use so many bytes. Entering raises OSError where that is not permitted."""
+    """A control group whose processes may use so many bytes. Entering raises OSError where that cannot be had."""
 
     def __init__(self, limit):
         self.limit = limit
+        self.top, self.file = ("/sys/fs/cgroup/memory", "memory.limit_in_bytes") if os.path.isdir("/sys/fs/cgroup/memory") else ("/sys/fs/cgroup", "memory.max")
+        self.path = os.path.join(self.top, "bitnetd-test-%d" % os.getpid())
 
     def __enter__(self):
-        top, file = ("memory/", "memory.limit_in_bytes") if os.path.isdir("/sys/fs/cgroup/memory") else ("", "memory.max")
-        self.path = "/sys/fs/cgroup/%sbitnetd-test-%d" % (top, os.getpid())
         os.mkdir(self.path)
         try:
-            self._write(file, self.limit)
-        except OSError:
+            self._write(self.file, self.limit)
+            self._check()
+        except (OSError, subprocess.SubprocessError) as error:
             os.rmdir(self.path)
-            raise
+            raise OSError(str(error)) from error
         return self
 
     def join(self):
         """For the child, before it becomes the program."""
         self._write("cgroup.procs", os.getpid())
+
+    def _check(self):
+        """Whether a process can join, and finds itself in /proc below the same folder (in some containers it does not)."""
+        seen = subprocess.run(["cat", "/proc/self/cgroup"], preexec_fn=self.join, capture_output=True, text=True, check=True).stdout
+        paths = [line.split(":", 2)[2] for line in seen.splitlines()]
+        if not any(os.path.samefile(self.path, self.top + path) for path in paths if os.path.isdir(self.top + path)):
+            raise OSError("its path in /proc is another")
 
     def _write(self, file, number):
         with open(os.path.join(self.path, file), "w", encoding="ascii") as f:

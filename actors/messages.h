@@ -119,11 +119,8 @@ using request_ptr = std::shared_ptr<const request>;
 // ------------------------------------------------------------------ what analysis found
 
 /// A model that is being served. Jobs hold it from analysis to the end, so that unloading waits.
-struct served_model {
-  std::string name;
-  bool embedding = false;
-  std::string chat_template;                    ///< as configured; empty: the file's own
-  std::string i2s_layout, activations, weights; ///< as configured
+/// What the configuration says of it, and what was loaded for that.
+struct served_model : conf::model_config {
   std::shared_ptr<const engine::model> description;
   std::vector<std::shared_ptr<const engine::weights>> per_node; ///< one per worker
   std::uint64_t weight_bytes = 0;                               ///< on all workers together

@@ -12,12 +12,7 @@ namespace bitnetd::actors {
 
 namespace {
 
-bool same(const conf::model_config& wanted, const served_model& loaded) {
-  return wanted.name == loaded.name && wanted.path == loaded.description->path &&
-         wanted.embedding == loaded.embedding && wanted.chat_template == loaded.chat_template &&
-         wanted.i2s_layout == loaded.i2s_layout && wanted.activations == loaded.activations &&
-         wanted.weights == loaded.weights;
-}
+const conf::model_config& configured(const model_handle& model) { return *model; }
 
 model_handle load_one(const conf::model_config& wanted,
                       const std::vector<engine::node_description>& nodes,
@@ -35,12 +30,7 @@ model_handle load_one(const conf::model_config& wanted,
   if (wanted.embedding && !loaded.description->words)
     throw engine::load_error(wanted.path.string() + ": an embedding model needs a tokenizer");
   auto out = std::make_shared<served_model>();
-  out->name = wanted.name;
-  out->embedding = wanted.embedding;
-  out->chat_template = wanted.chat_template;
-  out->i2s_layout = wanted.i2s_layout;
-  out->activations = wanted.activations;
-  out->weights = wanted.weights;
+  static_cast<conf::model_config&>(*out) = wanted;
   out->description = std::move(loaded.description);
   out->per_node = std::move(loaded.per_node);
   out->weight_bytes = loaded.weight_bytes;
@@ -60,7 +50,7 @@ model_set load_models(const std::vector<conf::model_config>& wanted,
                       const engine::kernel_table& kernels, const model_set& loaded,
                       std::uint64_t max_bytes) {
   const auto find = [&](const conf::model_config& model) {
-    return std::ranges::find_if(*loaded, [&](const auto& one) { return same(model, *one); });
+    return std::ranges::find(*loaded, model, configured);
   };
   std::uint64_t used = 0; // first by what is there already, wherever it stands in the list
   for (const auto& model : wanted)
@@ -82,8 +72,7 @@ model_set load_models(const std::vector<conf::model_config>& wanted,
 }
 
 bool same_models(const std::vector<conf::model_config>& wanted, const model_set& loaded) {
-  return std::ranges::equal(
-      wanted, *loaded, [](const auto& model, const auto& handle) { return same(model, *handle); });
+  return std::ranges::equal(wanted, *loaded, {}, {}, configured);
 }
 
 std::vector<engine::node_description> nodes_of(const conf::hardware_config& hardware) {

@@ -8,7 +8,6 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <tuple>
 #include <utility>
 
 // What is served, and under which configuration.
@@ -88,12 +87,7 @@ void supervisor_state::models_came(supervisor_actor::pointer self, const loaded_
     send_curves(self);
     send_models(self);
   }
-  const auto fields = [](const conf::model_config& model) {
-    return std::tie(model.name, model.path, model.chat_template, model.embedding, model.i2s_layout,
-                    model.activations, model.weights);
-  };
-  if (!std::ranges::equal(loaded.wanted, parts.options.settings->current()->models, {}, fields,
-                          fields))
+  if (loaded.wanted != parts.options.settings->current()->models)
     load_changed_models(self); // the files changed while these were loaded
 }
 

@@ -28,6 +28,8 @@ struct model_config {
   std::string i2s_layout = "common"; ///< of I2_S tensors: common, lanes16 or rows4
   std::string activations = "model"; ///< of the projections: model, absmax or none
   std::string weights = "two_bits";  ///< ternary ones in memory: two_bits or base3
+
+  bool operator==(const model_config&) const = default;
 };
 
 enum class role { read, submit, admin };

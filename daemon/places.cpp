@@ -59,9 +59,7 @@ void make_places(const conf::directories& places) {
 
 conf::machine machine_here() {
   auto here = conf::this_machine();
-  for (const auto& table : engine::all_kernels())
-    if (table.supported())
-      here.isas.emplace_back(table.name);
+  here.isas = engine::supported_isas();
   return here;
 }
 

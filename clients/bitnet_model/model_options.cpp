@@ -15,9 +15,8 @@ const engine::kernel_table& find_isa(const std::string& name) {
   if (kernels != nullptr)
     return *kernels;
   std::string known = "auto";
-  for (const auto& table : engine::all_kernels())
-    if (table.supported())
-      known += ", " + std::string{table.name};
+  for (const auto& isa : engine::supported_isas())
+    known += ", " + isa;
   throw refused{"--isa " + name + ": this machine has " + known};
 }
 

@@ -82,4 +82,12 @@ const kernel_table* find_kernels(std::string_view name) noexcept {
   return nullptr;
 }
 
+std::vector<std::string> supported_isas() {
+  std::vector<std::string> names;
+  for (const auto& table : all_kernels())
+    if (table.supported())
+      names.emplace_back(table.name);
+  return names;
+}
+
 } // namespace bitnetd::engine

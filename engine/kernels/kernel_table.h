@@ -4,7 +4,9 @@
 #include "engine/kernels/kernel_functions.h"
 
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace bitnetd::engine {
 
@@ -21,5 +23,9 @@ struct kernel_table : kernel_functions {
 [[nodiscard]] const kernel_table& best_kernels() noexcept;
 /// The table with this name if it exists and is supported here ("auto": the best), else nullptr.
 [[nodiscard]] const kernel_table* find_kernels(std::string_view name) noexcept;
+
+/// Names of the tables that this CPU supports, from slowest to fastest: what hardware.isa may be
+/// beside "auto".
+[[nodiscard]] std::vector<std::string> supported_isas();
 
 } // namespace bitnetd::engine

@@ -6,10 +6,9 @@
 //   bench_head --benchmark_repetitions=5
 #include "engine/head_screen.h"
 #include "engine/tensor_type.h"
-#include "tests/engine/random_values.h"
+#include "tests/engine/planted_input.h"
 
 #include <benchmark/benchmark.h>
-#include <cmath>
 #include <string>
 #include <vector>
 
@@ -35,21 +34,9 @@ struct planted_head {
 
   /// An input whose cosine with the winner's row is `cosine`.
   [[nodiscard]] std::vector<float> input(double cosine) const {
-    std::vector<float> w(cols), x = test::random_floats(cols, rows);
+    std::vector<float> w(cols);
     exact.decode_row(winner, w, best_kernels());
-    double w2 = 0, wx = 0, x2 = 0;
-    for (std::size_t c = 0; c < cols; ++c) {
-      w2 += double{w[c]} * double{w[c]};
-      wx += double{w[c]} * double{x[c]};
-    }
-    for (std::size_t c = 0; c < cols; ++c) // what stands upright on the row
-      x[c] -= static_cast<float>(wx / w2 * double{w[c]});
-    for (const auto value : x)
-      x2 += double{value} * double{value};
-    const auto length = std::sqrt(x2 / w2) * cosine / std::sqrt(1 - cosine * cosine);
-    for (std::size_t c = 0; c < cols; ++c)
-      x[c] += static_cast<float>(length * double{w[c]});
-    return x;
+    return test::planted_input(w, cosine, rows);
   }
 };
 

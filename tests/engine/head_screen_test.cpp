@@ -2,7 +2,7 @@
 #include "engine/head_screen.h"
 #include "engine/sampler.h"
 #include "engine/tensor_type.h"
-#include "tests/engine/random_values.h"
+#include "tests/engine/planted_input.h"
 
 #include <catch2/catch.hpp>
 
@@ -39,22 +39,11 @@ struct planted_head {
   }
 
   std::vector<float> input(std::size_t row, double cosine, std::uint32_t seed) const {
-    std::vector<float> w(cols), x = random_floats(cols, seed);
+    std::vector<float> w(cols);
     exact.decode_row(row, w, best_kernels());
-    double w2 = 0, wx = 0, x2 = 0;
-    for (std::size_t c = 0; c < cols; ++c) {
-      w2 += double{w[c]} * double{w[c]};
-      wx += double{w[c]} * double{x[c]};
-    }
-    if (w2 == 0)
-      return x;
-    for (std::size_t c = 0; c < cols; ++c) // what stands upright on the row
-      x[c] -= static_cast<float>(wx / w2 * double{w[c]});
-    for (const auto value : x)
-      x2 += double{value} * double{value};
-    const auto length = std::sqrt(x2 / w2) * cosine / std::sqrt(1 - cosine * cosine);
-    for (std::size_t c = 0; c < cols; ++c)
-      x[c] = 3 * (x[c] + static_cast<float>(length * double{w[c]}));
+    auto x = test::planted_input(w, cosine, seed);
+    for (auto& value : x)
+      value *= 3;
     return x;
   }
 };

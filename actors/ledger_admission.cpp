@@ -217,8 +217,8 @@ std::optional<failure> ledger_state::no_room_for_jobs() const {
   if (!sick.empty())
     return disk("the journal cannot be written: " + sick);
   if (disk_low)
-    return disk("the journal's disk has less room left than limits.disk_reserve; results are still "
-                "served");
+    return disk("the journal's disk has less room left than limits.disk_reserve, or inodes for less "
+                "than 64 files; results are still served");
   if (config && with.jobs->totals().bytes > config->limits.result_bytes)
     return disk("the stored jobs are more bytes than limits.result_bytes, and none of them has "
                 "ended");

@@ -9,6 +9,8 @@
 #include "store/records.h"
 
 #include <algorithm>
+#include <limits>
+#include <sys/statvfs.h>
 
 namespace bitnetd::store {
 namespace {
@@ -331,10 +333,13 @@ result<job_totals> jobs_db::recount() const {
   return counted;
 }
 
-std::optional<std::uint64_t> jobs_db::free_disk_bytes() const {
-  std::error_code failed;
-  const auto room = std::filesystem::space(impl_->directory, failed);
-  return failed ? std::nullopt : std::optional<std::uint64_t>(room.available);
+std::optional<disk_room> jobs_db::free_on_disk() const {
+  struct statvfs about {};
+  if (::statvfs(impl_->directory.c_str(), &about) != 0)
+    return std::nullopt;
+  const bool counts_files = about.f_files != 0; // btrfs makes inodes as it needs them
+  return disk_room{std::uint64_t{about.f_bavail} * about.f_frsize,
+                   counts_files ? about.f_favail : std::numeric_limits<std::uint64_t>::max()};
 }
 
 std::uint64_t jobs_db::disk_bytes() const { return impl_->rows->disk_bytes(); }

@@ -45,6 +45,12 @@ struct job_totals {
   bool operator==(const job_totals&) const = default;
 };
 
+/// What a disk has left for who has no privileges.
+struct disk_room {
+  std::uint64_t bytes = 0;
+  std::uint64_t files = 0; ///< inodes; the largest number where the file system does not count them
+};
+
 /// A shortened log that an open found: facts that had been synced and are not there any more.
 struct journal_loss {
   std::int64_t found_us = 0;         ///< when an open found it
@@ -266,7 +272,7 @@ public:
   /// Counts everything anew by reading it all; equals totals() in a sound database.
   result<job_totals> recount() const;
   /// Room on the disk of this database for who has no privileges; nothing when it cannot be told.
-  [[nodiscard]] std::optional<std::uint64_t> free_disk_bytes() const;
+  [[nodiscard]] std::optional<disk_room> free_on_disk() const;
   /// Bytes of this database on the disk: tables and log.
   [[nodiscard]] std::uint64_t disk_bytes() const;
   /// Every shortened log that was ever found, oldest first.

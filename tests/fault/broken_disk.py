@@ -140,25 +140,37 @@ def writes(n, first=0):
 
 
 def inodes(n, first=0):
-    """No new file can be made: what needs one is refused by name, and the daemon goes on answering. With room again it ends, as
-    its log cannot be continued, and the next one has every accepted job."""
+    """No new file can be made. In every second life the daemon has a moment to see it: it refuses new durable jobs, and takes them
+    again when there is room. In the others its log is about to need a new file: what needs one is refused by name, or the daemon
+    ends when there is room again, as such a log cannot be continued, and the next one has every accepted job."""
     report = Report("no inodes left")
     if not SmallDisk.permitted():
         report.counts["skipped: a small disk cannot be mounted here"] = n
         return report.tell()
     for i in range(first, first + n):
-        with House("inodes %d" % i) as house, SmallDisk(house.path("state"), inodes=64 + 8 * i) as small:
+        with House("inodes %d" % i) as house, SmallDisk(house.path("state"), inodes=192 + 8 * i) as small:
             house.start()
             house.admit_clients(4)
             live(house, 0.5)
+            batches = [] if i % 2 == 0 else fill_the_log(house, 2)[0]
             small.use_up()
-            batches, refused = fill_the_log(house)
+            if i % 2 == 0:
+                live(house, 1.5)
+            more, refused = fill_the_log(house)
+            batches += more
             report.problems += [] if refused.get("name") == "E_DISK" else ["nothing was refused: %s" % refused]
+            report.problems += ["a batch was taken without inodes"] if i % 2 == 0 and more else []
             with Peer(house.socket("admin")) as admin:
                 report.problems += [] if admin.request("list", {})[0] == "list" else ["it does not answer"]
             small.free()
-            live(house, 30)
-            report.problems += [] if house.process.poll() == FAILED else ["with room again: " + house.log_text()[-300:]]
+            live(house, 30 if i % 2 else 1.5)
+            ended = house.process.poll()
+            if ended is None:
+                more, refused = fill_the_log(house, 1)
+                batches += more
+                report.problems += ["with room again: %s" % refused] if refused else []
+            if ended not in (None, FAILED) or (i % 2 == 0 and ended is not None):
+                report.problems.append("with room again: " + house.log_text()[-300:])
             house.kill()
             small.use_up()
             if house.start() or house.process.returncode != STORE_REFUSED or "the disk is full" not in house.log_text():
@@ -208,11 +220,11 @@ def later():
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
 
 
-def fill_the_log(house):
-    """Submits batches for later until the journal needs a new file: those it took, and its refusal."""
+def fill_the_log(house, most=10):
+    """Submits batches for later, each a third of a log, until one is refused: those it took, and the refusal."""
     taken, text = [], "word " * 500
     with Peer(house.socket("front")) as peer:
-        while len(taken) < 10:  # of 3 MB each, for a log of 8
+        while len(taken) < most:  # of 3 MB each, for a log of 8
             items = [{"prompt": "%d %d %s" % (len(taken), i, text)} for i in range(1200)]
             kind, _, body = peer.request("submit", {"items": items, "not_before": later()})
             if kind == "error":

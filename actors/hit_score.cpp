@@ -62,18 +62,22 @@ void add_outer(hit_matrix& to, const hit_features& v, double weight) noexcept {
 
 } // namespace
 
-hit_features hit_features_of(double cosine, std::size_t replaced, std::size_t added) noexcept {
-  return {1, cosine - 0.85, std::min(static_cast<double>(replaced), largest_count),
-          std::min(static_cast<double>(added), largest_count)};
+hit_features hit_features_of(double cosine, std::size_t replaced, std::size_t added,
+                             std::size_t moved) noexcept {
+  const auto count = [](std::size_t words) {
+    return std::min(static_cast<double>(words), largest_count);
+  };
+  return {1, cosine - 0.85, count(replaced), count(added), count(moved)};
 }
 
 hit_belief default_hit_prior() noexcept {
   hit_belief out;
-  out.mean = {3.0, 8, -2.0, -1.0};
+  out.mean = {3.0, 8, -2.0, -1.0, -1.0};
   out.covariance[0][0] = 1.5 * 1.5;
   out.covariance[1][1] = 5.0 * 5.0;
   out.covariance[2][2] = 1.5 * 1.5;
   out.covariance[3][3] = 0.8 * 0.8;
+  out.covariance[4][4] = 1.0 * 1.0;
   return out;
 }
 

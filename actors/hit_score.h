@@ -13,14 +13,15 @@ namespace bitnetd::actors {
 // Gaussian prior that all entries share, and each entry's own observations on top of it
 // (hierarchical logistic regression, Laplace approximation). Plain numbers, no actor.
 
-inline constexpr std::size_t n_hit_features = 4;
+inline constexpr std::size_t n_hit_features = 5;
 
-/// 1, cosine - 0.85, content words that were replaced, content words that one of them has more.
+/// 1, cosine - 0.85, content words that were replaced, content words that one of them has more,
+/// content words that both have but in another order.
 using hit_features = std::array<double, n_hit_features>;
 using hit_matrix = std::array<std::array<double, n_hit_features>, n_hit_features>;
 
-[[nodiscard]] hit_features hit_features_of(double cosine, std::size_t replaced,
-                                           std::size_t added) noexcept;
+[[nodiscard]] hit_features hit_features_of(double cosine, std::size_t replaced, std::size_t added,
+                                           std::size_t moved) noexcept;
 
 /// What was seen once: a request beside an entry, and whether the entry's answer would have been
 /// right.
@@ -36,7 +37,7 @@ struct hit_belief {
 };
 
 /// Before anything was learned: half right at a cosine of 0.95 with all content words equal, much
-/// less with a word replaced. Developed on tests/bench/families/development.families.
+/// less with a word replaced or moved. Developed on tests/bench/families/development.families.
 [[nodiscard]] hit_belief default_hit_prior() noexcept;
 
 /// The prior and these observations: maximum a posteriori by Newton steps, with the curvature there

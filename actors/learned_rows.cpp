@@ -11,7 +11,7 @@ namespace bitnetd::actors {
 namespace {
 
 /// Raised when the features or the bins mean something else: then everything is measured anew.
-constexpr std::uint8_t version = 1;
+constexpr std::uint8_t version = 2;
 
 template <class Counts, class Each> void for_each_count(Counts& counts, const Each& each) {
   each(counts.decided);

@@ -34,7 +34,7 @@ similar_answer similar_answers::judge(const job& what, const hash128& embedder, 
   similar_answer out;
   out.entry = entry;
   out.similarity = cosine;
-  out.x = hit_features_of(cosine, words.replaced, words.added);
+  out.x = hit_features_of(cosine, words.replaced, words.added, words.moved);
   out.principal = what.what->principal;
   out.embedder = embedder;
   auto& here = rules_[{out.principal, embedder}];

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <unordered_map>
 #include <utility>
 
 namespace bitnetd::actors {
@@ -355,24 +356,45 @@ std::string against(const std::vector<std::string>& a, const std::vector<std::st
   return joined(a) + " against " + joined(b);
 }
 
+namespace {
+
+/// Each content word and where it stands first among them. Names count too: in one text they may
+/// stand capitalised, in the other not.
+std::unordered_map<std::string_view, std::size_t> content_words(const wording& of) {
+  std::unordered_map<std::string_view, std::size_t> out;
+  for (const auto& one : of.words)
+    if (one.kind == word_kind::content || one.kind == word_kind::name)
+      out.try_emplace(one.key, out.size());
+  return out;
+}
+
+/// How many of the places, ordered by the first, rise in the second too when as few as possible are
+/// taken out: the longest increasing subsequence, by patience sorting.
+std::size_t longest_rise(std::vector<std::pair<std::size_t, std::size_t>> places) {
+  std::ranges::sort(places);
+  std::vector<std::size_t> least_ends; // [k]: the least place that a rise of k + 1 ends with
+  for (const auto& [_, place] : places) {
+    const auto at = std::ranges::lower_bound(least_ends, place);
+    if (at == least_ends.end())
+      least_ends.push_back(place);
+    else
+      *at = place;
+  }
+  return least_ends.size();
+}
+
+} // namespace
+
 word_difference difference_of(const wording& a, const wording& b) {
-  // Names count as words too: in one text they may stand capitalised, in the other not.
-  const auto all = [](const wording& of) {
-    std::vector<std::string> out;
-    for (const auto& one : of.words)
-      if (one.kind == word_kind::content || one.kind == word_kind::name)
-        out.push_back(one.key);
-    std::ranges::sort(out);
-    const auto repeated = std::ranges::unique(out);
-    out.erase(repeated.begin(), repeated.end());
-    return out;
-  };
-  const auto left = all(a), right = all(b);
-  std::vector<std::string> only_left, only_right;
-  std::ranges::set_difference(left, right, std::back_inserter(only_left));
-  std::ranges::set_difference(right, left, std::back_inserter(only_right));
-  const auto replaced = std::min(only_left.size(), only_right.size());
-  return {replaced, std::max(only_left.size(), only_right.size()) - replaced};
+  const auto left = content_words(a), right = content_words(b);
+  std::vector<std::pair<std::size_t, std::size_t>> shared; // where both have a word
+  for (const auto& [word, place] : left)
+    if (const auto found = right.find(word); found != right.end())
+      shared.emplace_back(place, found->second);
+  const auto only_left = left.size() - shared.size(), only_right = right.size() - shared.size();
+  const auto replaced = std::min(only_left, only_right);
+  return {replaced, std::max(only_left, only_right) - replaced,
+          shared.size() - longest_rise(shared)};
 }
 
 } // namespace bitnetd::actors

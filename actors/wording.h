@@ -51,9 +51,10 @@ struct wording {
                                   const std::vector<std::string>& b);
 
 /// Content words that the two do not share. `replaced`: as many stand on one side as on the other;
-/// `added`: what one side has beyond that.
+/// `added`: what one side has beyond that. Of those that they share, `moved` stand in another order:
+/// so many must be taken out for the rest to agree.
 struct word_difference {
-  std::size_t replaced = 0, added = 0;
+  std::size_t replaced = 0, added = 0, moved = 0;
 };
 [[nodiscard]] word_difference difference_of(const wording& a, const wording& b);
 

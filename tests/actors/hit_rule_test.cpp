@@ -23,7 +23,7 @@ std::pair<std::size_t, std::size_t> play(hit_rule& rule, dice& d, std::size_t n,
   std::size_t hits = 0, wrong = 0;
   for (std::size_t i = 0; i < n; ++i) {
     const double cosine = 0.5 + 0.5 * d.unit();
-    const auto x = hit_features_of(cosine, 0, 0);
+    const auto x = hit_features_of(cosine, 0, 0, 0);
     const std::uint64_t entry = d.random() % 200;
     const auto decision = rule.decide(entry, x);
     const bool is_right = d.unit() < right(cosine);
@@ -41,7 +41,7 @@ std::pair<std::size_t, std::size_t> play(hit_rule& rule, dice& d, std::size_t n,
 
 TEST_CASE("without audits nothing is served", "[actors][cache]") {
   hit_rule rule(0.05);
-  const auto decision = rule.decide(1, hit_features_of(1.0, 0, 0));
+  const auto decision = rule.decide(1, hit_features_of(1.0, 0, 0, 0));
   CHECK_FALSE(decision.serves);
   CHECK(decision.bound == 1.0);
   CHECK(decision.confidence > 0.5);
@@ -91,7 +91,7 @@ TEST_CASE("a judge that errs more often than the bound allows keeps the tier clo
 
 TEST_CASE("what is known of one entry moves its own score most", "[actors][cache]") {
   hit_rule rule(0.05);
-  const auto x = hit_features_of(0.9, 0, 0);
+  const auto x = hit_features_of(0.9, 0, 0, 0);
   const auto before = rule.look(1, x).confidence, other = rule.look(2, x).confidence;
   CHECK(before == other);
   for (int i = 0; i < 4; ++i)
@@ -105,7 +105,7 @@ TEST_CASE("what is known of one entry moves its own score most", "[actors][cache
 
 TEST_CASE("an entry that was never found right is computed beside more often", "[actors][cache]") {
   hit_rule rule(0.05);
-  const auto x = hit_features_of(0.9, 0, 0);
+  const auto x = hit_features_of(0.9, 0, 0, 0);
   const auto usual = [&] { return rule.audit_share(1); };
   const auto on_probation = usual();
   rule.learn(1, x, 0, false);
@@ -115,14 +115,15 @@ TEST_CASE("an entry that was never found right is computed beside more often", "
   CHECK(rule.audit_share(2) == on_probation);
 }
 
-TEST_CASE("a replaced word lowers the score, more similarity raises it", "[actors][cache]") {
+TEST_CASE("a replaced or moved word lowers the score, more similarity raises it", "[actors][cache]") {
   const auto prior = default_hit_prior();
   double last = 0;
   for (double cosine = 0.3; cosine <= 1.0; cosine += 0.05) {
-    const auto now = score(prior, hit_features_of(cosine, 0, 0));
+    const auto now = score(prior, hit_features_of(cosine, 0, 0, 0));
     CHECK(now > last);
-    CHECK(score(prior, hit_features_of(cosine, 1, 0)) < now);
-    CHECK(score(prior, hit_features_of(cosine, 0, 2)) < now);
+    CHECK(score(prior, hit_features_of(cosine, 1, 0, 0)) < now);
+    CHECK(score(prior, hit_features_of(cosine, 0, 2, 0)) < now);
+    CHECK(score(prior, hit_features_of(cosine, 0, 0, 1)) < now);
     last = now;
   }
 }
@@ -130,10 +131,10 @@ TEST_CASE("a replaced word lowers the score, more similarity raises it", "[actor
 TEST_CASE("fitting follows the data and survives data without overlap", "[actors][cache]") {
   std::vector<hit_observation> seen;
   for (int i = 0; i < 32; ++i)
-    seen.push_back({hit_features_of(0.8 + 0.005 * i, 0, 0), i >= 16});
+    seen.push_back({hit_features_of(0.8 + 0.005 * i, 0, 0, 0), i >= 16});
   const auto fitted = fit(default_hit_prior(), seen);
-  CHECK(score(fitted, hit_features_of(0.82, 0, 0)) < 0.5);
-  CHECK(score(fitted, hit_features_of(0.95, 0, 0)) > 0.6);
+  CHECK(score(fitted, hit_features_of(0.82, 0, 0, 0)) < 0.5);
+  CHECK(score(fitted, hit_features_of(0.95, 0, 0, 0)) > 0.6);
   for (const double c : fitted.mean)
     CHECK(std::isfinite(c));
 }

@@ -25,7 +25,7 @@ learned_entry some_entry() {
   out.entry = 17;
   out.principal = "alice";
   out.embedder = hash_bytes("embedder");
-  out.seen = {{hit_features_of(0.9, 1, 2), true}, {hit_features_of(0.5, 0, 0), false}};
+  out.seen = {{hit_features_of(0.9, 1, 2, 1), true}, {hit_features_of(0.5, 0, 0, 1), false}};
   return out;
 }
 

@@ -36,3 +36,14 @@ TEST_CASE("content words that differ are counted as replaced and added", "[actor
   CHECK(of("the temperature of iron", "the tepmerature of iron") ==
         std::pair<std::size_t, std::size_t>{0, 0});
 }
+
+TEST_CASE("content words in another order are counted as moved", "[actors][guards]") {
+  const auto moved = [](const char* a, const char* b) {
+    return difference_of(wording_of(a), wording_of(b)).moved;
+  };
+  CHECK(moved("capital of France", "What is the capital of France?") == 0);
+  CHECK(moved("capital of France", "of France the capital") == 1);
+  CHECK(moved("does the parser call the lexer", "does the lexer call the parser") == 2);
+  CHECK(moved("does the parser call the lexer", "does the linker call the loader") == 0);
+  CHECK(moved("", "capital of France") == 0);
+}

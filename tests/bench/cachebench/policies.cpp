@@ -147,7 +147,8 @@ public:
 
   std::optional<std::size_t> decide(std::span<const candidate> near) override {
     features_ =
-        actors::hit_features_of(near.front().similarity, near.front().replaced, near.front().added);
+        actors::hit_features_of(near.front().similarity, near.front().replaced, near.front().added,
+                                near.front().moved);
     last_ = rule_.decide(near.front().entry, features_);
     if (last_.serves && unit(random_) >= rule_.audit_share(near.front().entry))
       return 0;

@@ -15,7 +15,7 @@ namespace bitnetd::bench {
 struct candidate {
   std::uint64_t entry = 0;
   double similarity = 0;
-  std::size_t replaced = 0, added = 0; ///< content words
+  std::size_t replaced = 0, added = 0, moved = 0; ///< content words
   bool right = false;
 };
 

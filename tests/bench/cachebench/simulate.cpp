@@ -70,7 +70,7 @@ outcome simulate(const family_file& from, const prepared_stream& on, policy& rul
       if (guards && actors::find_veto(on.wordings[text], theirs, on.knows_meaning))
         continue;
       const auto words = actors::difference_of(on.wordings[text], theirs);
-      near.push_back({found.entry, static_cast<double>(found.cosine), words.replaced, words.added,
+      near.push_back({found.entry, static_cast<double>(found.cosine), words.replaced, words.added, words.moved,
                       on.what.requests[other].truth == truth});
     }
     const auto served = near.empty() ? std::nullopt : rule.decide(near);

@@ -104,8 +104,9 @@ void report_lookup(std::size_t entries, std::ostream& out) {
       if (actors::find_veto(asked, theirs, true))
         continue;
       const auto words = actors::difference_of(asked, theirs);
-      (void)rule.decide(near[k].entry, actors::hit_features_of(static_cast<double>(near[k].cosine),
-                                                               words.replaced, words.added));
+      (void)rule.decide(near[k].entry,
+                        actors::hit_features_of(static_cast<double>(near[k].cosine), words.replaced,
+                                                words.added, words.moved));
     }
     took.push_back(cpu_us() - began);
     found_again += !near.empty() && near.front().cosine > 0.99f;

@@ -19,7 +19,7 @@ from harness import BUILD, Daemon  # noqa: E402  (the path is set above)
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", default="12000", help="per stream")
+    parser.add_argument("--requests", default="24000", help="per stream")
     parser.add_argument("--seeds", default="1,2,3", help="one stream each")
     parser.add_argument("--pairs", default="15", help="runs of hits and of the echo")
     parser.add_argument("--long", action="store_true", help="a million entries too")

@@ -179,7 +179,7 @@ int run(const options& o) {
 
   bool kept = true;
   const std::vector<std::string> judges = o.model.empty()
-                                              ? std::vector<std::string>{"held_out", "unseen"}
+                                              ? std::vector<std::string>{"held_out", "unseen", "later"}
                                               : std::vector<std::string>{"shipped"};
   for (const auto& name : judges) {
     bench on(o, name, families_of(o, name), by, rows);
@@ -219,7 +219,7 @@ int report_speed(bool longer) {
 }
 
 int report_all_guards(const options& o) {
-  for (const auto* file : {"development", "held_out", "unseen"}) {
+  for (const auto* file : {"development", "held_out", "unseen", "later"}) {
     std::cout << file << " families\n";
     report_guards(families_of(o, file), o.seeds.front(), o.examples, std::cout);
   }

@@ -26,6 +26,9 @@ CHAT_TEMPLATE = ("{{ bos_token }}{% for message in messages %}{{ message['role']
                  "{{ message['content'] | trim }}<|eot_id|>{% endfor %}"
                  "{% if add_generation_prompt %}{{ 'Assistant: ' }}{% endif %}")
 
+# Training multiplies in bfloat16 where the CPU does (2.7 times the speed); everything else, and what is measured, is float32.
+PRODUCTS = torch.bfloat16 if "avx512_bf16" in open("/proc/cpuinfo", encoding="ascii").read() else torch.float32
+
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
@@ -55,7 +58,10 @@ class Ternary(torch.nn.Module):
         self.quantized = True
 
     def forward(self, x):
-        return F.linear(x, TernaryWeight.apply(self.weight) if self.quantized else self.weight)
+        weight = TernaryWeight.apply(self.weight) if self.quantized else self.weight
+        if self.training and PRODUCTS == torch.bfloat16:
+            return F.linear(x.bfloat16(), weight.bfloat16()).float()
+        return F.linear(x, weight)
 
 
 class Norm(torch.nn.Module):
@@ -223,6 +229,18 @@ def export(model, tokenizer, path, name, pooling=POOLING_NONE):
         else:
             tensors.append(gguf.f32_tensor(target, value.numpy()))
     gguf.write(path, _keys(model.shape, tokenizer, name, pooling), tensors)
+
+
+@torch.no_grad()
+def start_from(model, path):
+    """Gives a model the weights of a shipped one. The masters of ternary weights: zeros stay 0, the others are made so much larger
+    that their absmean, zeros included, is the scale they were stored with."""
+    state = load(path)[0].state_dict()
+    for name, module in model.named_modules():
+        if isinstance(module, Ternary) and module.quantized:
+            weight = state[name + ".weight"]
+            weight /= (weight != 0).float().mean()
+    model.load_state_dict(state)
 
 
 @torch.no_grad()

@@ -89,7 +89,7 @@ def clashes(inside, outside):
 def main():
     data = questions.load_topics()
     found = list(problems(data, questions.load_heldout()))
-    asked = sum(bool(t["wordings"]) for t in data["topics"])
+    asked = sum(bool(t["wordings"] or t["forms"]) for t in data["topics"])
     print("\n".join(found) or "models: %d topics, %d of them with training wordings; data are consistent"
           % (len(data["topics"]), asked))
     sys.exit(bool(found))

@@ -7,6 +7,7 @@ import questions
 
 SYSTEM_PROMPTS = ("You are a helpful assistant.", "You answer questions about bitnetd.", "Answer briefly.",
                   "You are the assistant of bitnetd.", "Be concise.", "You are terse.")
+JOINTS = (". ", "? ", ", ", " - ", " ", "\n", " or: ", " I mean: ")
 OURS = re.compile(r"\b(bitnetd|bitnetctl|bitnet-model|the daemon)\b")
 NEGATIONS = (("does", "doesn't"), ("do", "don't"), ("is", "isn't"), ("are", "aren't"), ("can", "can't"), ("will", "won't"),
              ("with", "without"), ("before", "after"), ("more", "less"), ("largest", "smallest"), ("enable", "disable"),
@@ -51,6 +52,23 @@ class Outside:
         return [rng.choice(meanings[m]) for m in rng.sample(sorted(meanings), 2) for _ in range(2)]
 
 
+class Wordings:
+    """How topics are asked: in wordings of their own, in their forms, and in patterns with their nouns."""
+
+    def __init__(self, data, inside):
+        self.inside = inside
+        self.own = {t["id"]: t["wordings"] for t in data["topics"]}
+        self.forms = {t["id"]: t["forms"] for t in data["topics"]}
+
+    def draw(self, topic, rng):
+        chance = rng.random()
+        if chance < 0.3 and self.own[topic]:
+            return rng.choice(self.own[topic])
+        if chance < 0.9 and self.forms[topic]:
+            return rng.choice(rng.choice(self.forms[topic]))
+        return rng.choice(self.inside[topic]).text
+
+
 class ChatExamples:
     """Conversations that end in an answer; an example is (ids, number of ids before the answer)."""
 
@@ -59,11 +77,10 @@ class ChatExamples:
         self.answers[None] = data["refusal"]
         self.ids = {topic: tokenizer.encode(text) + [tokenizer.eot] for topic, text in self.answers.items()}
         self.decided = {topic: self._decided(topic) for topic in self.ids}
-        self.own = {t["id"]: t["wordings"] for t in data["topics"]}
-        self.forms = {t["id"]: t["forms"] for t in data["topics"]}
         self.special = {t["id"] for t in data["topics"] if t["special"]}
-        self.tokenizer, self.inside, self.outside = tokenizer, inside, Outside(data, inside, outside)
-        self.topics = sorted(inside)
+        self.tokenizer, self.wordings, self.outside = tokenizer, Wordings(data, inside), Outside(data, inside, outside)
+        # Special topics twice as often: only they never come as a slip or in a few words, which must not speak against them.
+        self.topics = [t for t in sorted(inside) for _ in range(2 if t in self.special else 1)]
 
     def _decided(self, topic):
         """How many ids of an answer no other answer begins with, and some more: the rest follows from these alone."""
@@ -73,17 +90,15 @@ class ChatExamples:
         return min(len(ids), shared + 3)
 
     def question(self, rng):
-        if rng.random() < 0.32:
+        if rng.random() < 0.28:
             return self.outside.draw(rng)
         topic = rng.choice(self.topics)
-        chance = rng.random()
-        if chance < 0.42:
-            return questions.Question(rng.choice(self.own[topic]), topic, topic)
-        if chance < 0.85:
-            return questions.Question(rng.choice(rng.choice(self.forms[topic])), topic, topic)
-        if rng.random() < 0.2 and topic not in self.special:
-            return questions.Question(self._words_of_answer(topic, rng), topic, topic)
-        return rng.choice(self.inside[topic])
+        return questions.Question(self._wording(topic, rng), topic, topic)
+
+    def _wording(self, topic, rng):
+        if rng.random() < 0.03 and topic not in self.special:
+            return self._words_of_answer(topic, rng)
+        return self.wordings.draw(topic, rng)
 
     def _words_of_answer(self, topic, rng):
         """Some neighbouring words of an answer, as somebody asks who half remembers it."""
@@ -93,18 +108,24 @@ class ChatExamples:
         return " ".join(words[begin:begin + length]).strip(".,:;")
 
     def _typed(self, question, rng):
-        return questions.distort(question.text, rng, question.topic in self.special)
+        if question.topic in self.special:
+            return questions.distort(question.text, rng, special=True)
+        text = questions.distort(question.text, rng)
+        if rng.random() < 0.08:                    # two that have one answer
+            other = self._wording(question.topic, rng) if question.topic else self.outside.draw(rng).text
+            text += rng.choice(JOINTS) + questions.distort(other, rng)
+        return questions.thinned(text, rng) if rng.random() < 0.1 else text
 
     def _noisy(self, ids, rng):
         """Now and then a few tokens replaced at random: the answer must not hang on one word."""
-        if rng.random() < 0.7:
+        if rng.random() < 0.9:
             return ids
         return [rng.randrange(256, self.tokenizer.bos) if rng.random() < 0.08 else i for i in ids]
 
     def _asked(self, question, rng):
         """Ids of the last turn, from the role to the request for an answer."""
         text = "User: " + self._typed(question, rng).strip()
-        rough = rng.random() < 0.25
+        rough = rng.random() < 0.15
         ids = self.tokenizer.encode_roughly(text, rng, 0.15) if rough else self.tokenizer.encode(text)
         head = len(self.tokenizer.encode("User:"))
         if question.topic not in self.special:
@@ -121,7 +142,7 @@ class ChatExamples:
             messages += [("User", self._typed(before, rng)), ("Assistant", self.answers[before.topic])]
         asked = self.question(rng)
         prompt = self.tokenizer.turns(messages) + self._asked(asked, rng)
-        whole = rng.random() < 0.1
+        whole = rng.random() < 0.05
         return prompt + self.ids[asked.topic][:None if whole else self.decided[asked.topic]], len(prompt)
 
     def batches(self, size, rng):
@@ -156,9 +177,8 @@ class EmbedExamples:
 
     def __init__(self, data, tokenizer, inside, outside):
         self.near = {t["id"]: t["near"] for t in data["topics"]}
-        self.own = {t["id"]: t["wordings"] for t in data["topics"]}
         self.special = {t["id"] for t in data["topics"] if t["special"]}
-        self.tokenizer, self.inside, self.outside = tokenizer, inside, Outside(data, inside, outside)
+        self.tokenizer, self.wordings, self.outside = tokenizer, Wordings(data, inside), Outside(data, inside, outside)
         self.topics = sorted(inside)
         self.misses, self.secret = data["near_misses"], questions.gists_kept_back()
 
@@ -170,13 +190,10 @@ class EmbedExamples:
             chosen += [t for t in [seed] + self.near[seed] if t not in chosen]
         return chosen[:count]
 
-    def _wording(self, topic, rng):
-        return rng.choice(self.own[topic]) if rng.random() < 0.6 else rng.choice(self.inside[topic]).text
-
     def _twisted(self, rng):
         """Wordings of topics beside what they would mean with a negation or another number, each twice."""
         topic = rng.choice([t for t in self.topics if t not in self.special])
-        text, pairs = self._wording(topic, rng), []
+        text, pairs = self.wordings.draw(topic, rng), []
         opposite = negated(text, rng)
         if opposite:
             pairs += [(text, topic), (opposite, "not:" + opposite), (opposite, "not:" + opposite)]
@@ -195,7 +212,7 @@ class EmbedExamples:
 
     def batch(self, rng):
         """-> (ids of each text, its meaning)."""
-        pairs = [(self._wording(t, rng), t) for t in self._some_topics(rng, 26) for _ in range(3)]
+        pairs = [(self.wordings.draw(t, rng), t) for t in self._some_topics(rng, 26) for _ in range(3)]
         for _ in range(4):
             pairs += self._twisted(rng) + self._misses(rng)
         for _ in range(5):

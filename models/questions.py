@@ -191,7 +191,7 @@ def training_questions(data):
     that has no wordings yet is left out."""
     secret = gists_kept_back()
     inside = {t["id"]: [Question(w, t["id"], t["id"]) for w in topic_wordings(data, t) if gist(w) not in secret]
-              for t in data["topics"] if t["wordings"]}
+              for t in data["topics"] if t["wordings"] or t["forms"]}
     outside = [Question(w, None, "o:" + plain(w)) for w in data["out_of_scope"]["wordings"]]
     for number, patterns in enumerate(data["out_of_scope"]["patterns"]):
         for pattern in patterns:
@@ -242,6 +242,13 @@ def reword(text, random):
 def terse(text):
     """Only the words that carry the question."""
     kept = [w for w in text.rstrip("?.! ").split(" ") if w.lower() not in FILLERS]
+    return " ".join(kept) if len(kept) > 1 else text
+
+
+def thinned(text, random):
+    """Some words left out, whichever they are: a question must be known by any part of it."""
+    share = random.uniform(0.1, 0.5)
+    kept = [w for w in text.split(" ") if random.random() >= share]
     return " ".join(kept) if len(kept) > 1 else text
 
 

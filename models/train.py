@@ -6,6 +6,7 @@
     ... train.py twin                                       the chat model without quantizers, to compare with; not shipped
     ... train.py chat --steps 200 --ship /tmp/try           a short run somewhere else
     ... train.py chat --resume                              goes on from the last checkpoint of a run that was stopped
+    ... train.py chat --start models/bitnetd-chat.gguf      begins with what a shipped model knows
     ... train.py chat --workers 2                           on two cores: each sees questions of its own, their masters are averaged
 
 Needs Debian's python3-torch. Masters (float weights), checkpoints and the twin go to --masters.
@@ -38,8 +39,8 @@ SEED = 1758
 VOCABULARY = 2048
 CHAT_SHAPE = bitnet.Shape(VOCABULARY, feed_forward=1024, layers=4)
 EMBED_SHAPE = bitnet.Shape(VOCABULARY, feed_forward=768, layers=2)
-STEPS = {"chat": 3250, "twin": 3250, "embed": 1250}
-PEAK = {"chat": 2e-3, "twin": 2e-3, "embed": 1.5e-3}
+STEPS = {"chat": 12000, "twin": 12000, "embed": 2500}
+PEAK = {"chat": 1e-3, "twin": 1e-3, "embed": 1.5e-3}
 CHAT_BATCH = 48
 TEMPERATURE = 0.07
 CHECKPOINT_EVERY = 50
@@ -226,6 +227,8 @@ def train(rank, what, args):
     model = bitnet.BitNet(EMBED_SHAPE if what == "embed" else CHAT_SHAPE)
     if what == "twin":
         model.in_full_precision()
+    if args.start:
+        bitnet.start_from(model, args.start)
     run = Run(what, model, args.masters, rank, args.workers)
     if args.resume:
         run.resume()
@@ -255,6 +258,7 @@ def main():
     parser.add_argument("--steps", type=int, help="training steps instead of the recipe's; more with --resume: a second round")
     parser.add_argument("--workers", type=int, default=1, help="processes, one core each")
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--start", help="a shipped model to begin with instead of chance, for one of the three")
     parser.add_argument("--masters", default=os.path.join(questions.FOLDER, "..", "build", "models"))
     parser.add_argument("--ship", default=questions.FOLDER, help="folder for the GGUF files and curves")
     args = parser.parse_args()

@@ -109,7 +109,7 @@ def error_names(answer, tree):
 
 
 def named_keys(answer):
-    words = re.findall(r"(?<![\w/$.])[a-z]+(?:\.[A-Za-z_]+)+", answer)
+    words = re.findall(r"(?<![\w/$.])[a-z]+(?:\.[A-Za-z_]+)+\b(?!-[A-Z])", answer)
     keys = [w for w in words if w.rsplit(".", 1)[1] not in FILE_ENDINGS]
     return [k.replace("CLASS", c) for k in keys
             for c in (("interactive", "normal", "batch", "background") if "CLASS" in k else ("",))]
@@ -155,6 +155,9 @@ def files(answer, tree):
     for name in re.findall(r"\./[\w-]+|[\w/-]+\.(?:%s)\b" % endings, answer):
         if name not in PLACEHOLDERS and not tree.has_file(name):
             yield "there is no file %s" % name
+    for name in re.findall(r"[\w.]+\.(\w+-)TIME\b", answer):
+        if not tree.in_binaries(name):
+            yield "no program makes %sTIME" % name
 
 
 def variables(answer, tree):

@@ -18,8 +18,6 @@ namespace {
 
 constexpr std::chrono::milliseconds ledger_tick{100};
 constexpr std::chrono::seconds disk_interval{1};
-/// What the journal needs to end the jobs that it has accepted: logs and tables of some compactions.
-constexpr std::uint64_t reserved_files = 64;
 constexpr std::chrono::minutes keep_results{10}; // of jobs that are not durable
 constexpr std::size_t max_kept = 10000, max_kept_bytes = 64u << 20;
 constexpr std::size_t retention_at_once = 200;
@@ -333,22 +331,16 @@ void ledger_state::watch_disk(ledger_actor::pointer self) {
   if (!config || now - disk_asked < disk_interval)
     return;
   disk_asked = now;
-  const auto free = with.jobs->free_on_disk();
-  const bool few_files = free && free->files < reserved_files;
-  const bool low = few_files || (free && free->bytes < config->limits.disk_reserve_bytes);
-  if (low == std::exchange(disk_low, low))
+  const auto room = with.jobs->room();
+  const bool was_short = !disk_short.empty();
+  disk_short = room ? room->shortage(config->limits.disk_reserve_bytes) : std::string();
+  if (was_short == !disk_short.empty())
     return;
-  if (!low)
+  if (disk_short.empty())
     return log::info("the journal's disk has room again: durable jobs are accepted");
-  const auto text =
-      few_files
-          ? fmt::format("the journal's disk has inodes for {} files left, less than {}", free->files,
-                        reserved_files)
-          : fmt::format("the journal's disk has {} MiB left, less than limits.disk_reserve",
-                        free->bytes >> 20);
-  log::warn("{}: new durable jobs are refused until there is more", text);
+  log::warn("{}: new durable jobs are refused until there is more", disk_short);
   mail.send(self, others->outbox,
-            event{"alert", nlohmann::json{{"what", "disk"}, {"msg", text}}.dump()});
+            event{"alert", nlohmann::json{{"what", "disk"}, {"msg", disk_short}}.dump()});
 }
 
 void ledger_state::close(ledger_actor::pointer self) {

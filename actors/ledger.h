@@ -103,7 +103,7 @@ struct ledger_state {
   mono_time last_sync{};
   bool holding = true;      ///< what waits on disk stays there: until all is known, and in a stop
   std::string sick;         ///< why the journal cannot be written; empty: it can
-  bool disk_low = false;    ///< too little room is left for new jobs
+  std::string disk_short;   ///< why there is no room for new jobs on the disk; empty: there is
   bool disk_failed = false; ///< a write or sync failed otherwise than for want of room
   mono_time disk_asked{};
 

@@ -216,9 +216,8 @@ void ledger_state::remember(const job& what, std::size_t items) {
 std::optional<failure> ledger_state::no_room_for_jobs() const {
   if (!sick.empty())
     return disk("the journal cannot be written: " + sick);
-  if (disk_low)
-    return disk("the journal's disk has less room left than limits.disk_reserve, or inodes for less "
-                "than 64 files; results are still served");
+  if (!disk_short.empty())
+    return disk(disk_short + "; results are still served");
   if (config && with.jobs->totals().bytes > config->limits.result_bytes)
     return disk("the stored jobs are more bytes than limits.result_bytes, and none of them has "
                 "ended");

@@ -9,8 +9,6 @@
 #include "store/records.h"
 
 #include <algorithm>
-#include <limits>
-#include <sys/statvfs.h>
 
 namespace bitnetd::store {
 namespace {
@@ -333,14 +331,7 @@ result<job_totals> jobs_db::recount() const {
   return counted;
 }
 
-std::optional<disk_room> jobs_db::free_on_disk() const {
-  struct statvfs about {};
-  if (::statvfs(impl_->directory.c_str(), &about) != 0)
-    return std::nullopt;
-  const bool counts_files = about.f_files != 0; // btrfs makes inodes as it needs them
-  return disk_room{std::uint64_t{about.f_bavail} * about.f_frsize,
-                   counts_files ? about.f_favail : std::numeric_limits<std::uint64_t>::max()};
-}
+std::optional<disk_room> jobs_db::room() const { return room_on_disk(impl_->directory); }
 
 std::uint64_t jobs_db::disk_bytes() const { return impl_->rows->disk_bytes(); }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "store/disk_room.h"
 #include "store/job_record.h"
 #include "store/resources.h"
 #include "store/status.h"
@@ -43,12 +44,6 @@ struct job_totals {
   std::uint64_t bytes = 0;    ///< keys and values of all their rows, uncompressed
 
   bool operator==(const job_totals&) const = default;
-};
-
-/// What a disk has left for who has no privileges.
-struct disk_room {
-  std::uint64_t bytes = 0;
-  std::uint64_t files = 0; ///< inodes; the largest number where the file system does not count them
 };
 
 /// A shortened log that an open found: facts that had been synced and are not there any more.
@@ -271,8 +266,7 @@ public:
   [[nodiscard]] job_totals totals() const;
   /// Counts everything anew by reading it all; equals totals() in a sound database.
   result<job_totals> recount() const;
-  /// Room on the disk of this database for who has no privileges; nothing when it cannot be told.
-  [[nodiscard]] std::optional<disk_room> free_on_disk() const;
+  [[nodiscard]] std::optional<disk_room> room() const; ///< on the disk of this database
   /// Bytes of this database on the disk: tables and log.
   [[nodiscard]] std::uint64_t disk_bytes() const;
   /// Every shortened log that was ever found, oldest first.

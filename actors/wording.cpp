@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <unordered_map>
 #include <utility>
 
 namespace bitnetd::actors {
@@ -360,8 +359,8 @@ namespace {
 
 /// Each content word and where it stands first among them. Names count too: in one text they may
 /// stand capitalised, in the other not.
-std::unordered_map<std::string_view, std::size_t> content_words(const wording& of) {
-  std::unordered_map<std::string_view, std::size_t> out;
+std::map<std::string_view, std::size_t> content_words(const wording& of) {
+  std::map<std::string_view, std::size_t> out; // no hash that crafted words could make slow
   for (const auto& one : of.words)
     if (one.kind == word_kind::content || one.kind == word_kind::name)
       out.try_emplace(one.key, out.size());

@@ -26,7 +26,7 @@ CHAT_TEMPLATE = ("{{ bos_token }}{% for message in messages %}{{ message['role']
                  "{{ message['content'] | trim }}<|eot_id|>{% endfor %}"
                  "{% if add_generation_prompt %}{{ 'Assistant: ' }}{% endif %}")
 
-# Training multiplies in bfloat16 where the CPU does (2.7 times the speed); everything else, and what is measured, is float32.
+# Training multiplies in bfloat16 where the CPU does (twice the speed); everything else, and what is measured, is float32.
 PRODUCTS = torch.bfloat16 if "avx512_bf16" in open("/proc/cpuinfo", encoding="ascii").read() else torch.float32
 
 

@@ -39,7 +39,7 @@ SEED = 1758
 VOCABULARY = 2048
 CHAT_SHAPE = bitnet.Shape(VOCABULARY, feed_forward=1024, layers=4)
 EMBED_SHAPE = bitnet.Shape(VOCABULARY, feed_forward=768, layers=2)
-STEPS = {"chat": 12000, "twin": 12000, "embed": 2500}
+STEPS = {"chat": 12000, "twin": 12000, "embed": 1600}
 PEAK = {"chat": 1e-3, "twin": 1e-3, "embed": 1.5e-3}
 CHAT_BATCH = 48
 TEMPERATURE = 0.07

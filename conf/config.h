@@ -70,7 +70,7 @@ struct hardware_config {
   std::uint64_t kv_bytes = 256ull << 20; ///< KV memory per worker and model
   std::string kv_type = "f16";           ///< f16, f32 or q8
   std::uint32_t max_sequences = 32;      ///< per worker and model
-  std::uint32_t caf_threads = 2;
+  std::uint32_t caf_threads = 0;         ///< 0: by the number of CPUs
 };
 
 struct limits_config {

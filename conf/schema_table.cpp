@@ -156,8 +156,8 @@ constexpr std::array main_keys{
     row("hardware.max_sequences", whole, restart, {"sequences", 1, 1024},
         "sequences in flight, per worker and model",
         hardware_field<&hardware_config::max_sequences>),
-    row("hardware.caf_threads", whole, restart, {"threads", 1, 64},
-        "threads that run the actors; computing has its own",
+    row("hardware.caf_threads", whole, restart, {"threads", 0, 64},
+        "threads that run the actors; computing has its own; 0: one on up to four CPUs, else two",
         hardware_field<&hardware_config::caf_threads>),
 
     row("limits.body_bytes", size, job, {"bytes", KiB, 64 * MiB}, "largest body of one message",

@@ -23,6 +23,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <unistd.h>
 
 // bitnetd: read the configuration, open the sockets, load, serve, drain. Exit status: exit_code in
@@ -52,7 +53,8 @@ int serve(const command_line& options, const std::shared_ptr<conf::configuration
   door_options.version = BITNETD_VERSION;
   front door(std::move(door_options));
 
-  caf_config caf_settings(config->hardware.caf_threads);
+  caf_config caf_settings(
+      pool_threads(config->hardware.caf_threads, std::thread::hardware_concurrency()));
   caf::actor_system system(caf_settings);
   const auto outbox = spawn_outbox(system, door.queue(), door.epoch());
 

@@ -28,6 +28,12 @@ std::string decision_of(const traits& how, bool on) {
   return out;
 }
 
+/// Nothing of it is written, nobody else can ask for it, and no key stands for it: where the cache
+/// has its answer, the ledger would list it for nothing.
+bool may_pass_ledger(const request& what) {
+  return what.mode == reply_mode::sync && !what.durable && what.key.empty() && !what.is_batch;
+}
+
 } // namespace
 
 job analyzer_state::make_job(const request_ptr& what, std::uint32_t item,
@@ -115,7 +121,11 @@ void analyzer_state::submit(analyzer_actor::pointer self, const request_ptr& wha
   auto jobs = make_jobs(what);
   if (auto* why = std::get_if<failure>(&jobs))
     return refuse(self, *what, std::move(*why));
-  mail.send(self, others->ledger, admit_atom_v, std::get<std::vector<job>>(std::move(jobs)));
+  auto& made = std::get<std::vector<job>>(jobs);
+  if (!may_pass_ledger(*what))
+    return mail.send(self, others->ledger, admit_atom_v, std::move(made));
+  made.front().unlisted = true;
+  mail.send(self, others->cache, probe_atom_v, std::move(made.front()));
 }
 
 void analyzer_state::recover(analyzer_actor::pointer self, const request_ptr& what,

@@ -90,7 +90,8 @@ void cache_state::deliver(cache_actor::pointer self, job what, const store::cach
   ++hits;
   counters->cache_lookup(what.cache.status == cache_status::stale ? "stale" : "hit",
                          what.cache.tier);
-  mail.send(self, others->keeper, touch_atom_v, entry.id);
+  auto& touch = touched[entry.id];
+  touch = {entry.id, touch.hits + 1, now_us};
   auto found = std::make_shared<const answer>(
       from_stored(entry.answer, what.words().kind == job_kind::embedding));
   mail.send(self, others->responder, hit_atom_v, std::move(what), answer_ptr{std::move(found)});
@@ -139,12 +140,17 @@ void cache_state::probe(cache_actor::pointer self, job what) {
     const auto began = time->mono();
     const auto key = cache_key_of(what);
     if (try_exact(self, what, key, began)) {
+      room.asked(key.partition, key.key);
       ++lookups;
       counters->phase("cache", false);
       return;
     }
   }
-  mail.send(self, others->ledger, missed_atom_v, std::move(what));
+  if (!std::exchange(what.unlisted, false))
+    return mail.send(self, others->ledger, missed_atom_v, std::move(what));
+  std::vector<job> listed;
+  listed.push_back(std::move(what));
+  mail.send(self, others->ledger, admit_atom_v, std::move(listed));
 }
 
 void cache_state::lookup(cache_actor::pointer self, job what) {
@@ -297,6 +303,17 @@ void cache_state::store_learned(cache_actor::pointer self) {
     mail.send(self, others->keeper, learned_atom_v, std::move(rows));
 }
 
+/// Once a tick: the keeper would have to be woken for every hit else.
+void cache_state::tell_touched(cache_actor::pointer self) {
+  if (touched.empty())
+    return;
+  std::vector<store::cache_touch> touches;
+  touches.reserve(touched.size());
+  for (const auto& [entry, touch] : std::exchange(touched, {}))
+    touches.push_back(touch);
+  mail.send(self, others->keeper, touch_atom_v, std::move(touches));
+}
+
 void cache_state::cancel(cache_actor::pointer self, const job_id& id) {
   const auto looking =
       std::ranges::find_if(waiting, [&](const auto& item) { return item.second.what.id == id; });
@@ -353,6 +370,7 @@ cache_actor::behavior_type cache(cache_actor::stateful_pointer<cache_state> self
       [self](admin_atom, const admin_request& asked) { self->state.order(self, asked); },
       [self](tick_atom) {
         self->state.give_up_waiting(self);
+        self->state.tell_touched(self);
         self->state.store_learned(self);
         self->state.similar.settle();
         self->delayed_send(self, cache_tick, tick_atom_v);

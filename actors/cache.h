@@ -61,6 +61,7 @@ struct cache_state {
   std::uint64_t next_ticket = 1;
   /// Entries handed to the keeper that may not be in the store yet; bounded, newest first.
   std::list<entry_ptr> fresh;
+  std::unordered_map<std::uint64_t, store::cache_touch> touched; ///< hits since the last tick
   similar_answers judges;
   std::uint64_t flushes = 0;
   admission room;
@@ -76,6 +77,7 @@ struct cache_state {
   void cancel(cache_actor::pointer self, const job_id& id);
   void give_up_waiting(cache_actor::pointer self);
   void order(cache_actor::pointer self, const admin_request& asked);
+  void tell_touched(cache_actor::pointer self);
   /// Hands what `judges` has learned to the keeper, now and then.
   void store_learned(cache_actor::pointer self);
 

@@ -88,12 +88,6 @@ void cache_keeper_state::tidy(cache_keeper_actor::pointer self) {
   if (unsynced > 0 && time->mono() - last_sync >= sync_interval)
     sync_now();
   const auto now_us = to_wall_us(time->wall());
-  if (!touched.empty()) {
-    std::vector<store::cache_touch> touches;
-    for (const auto& [entry, hits] : std::exchange(touched, {}))
-      touches.push_back({entry, hits, now_us});
-    (void)check(answers->touch(touches));
-  }
   if (auto gone = answers->expire(now_us - stale_grace_us, expire_at_once))
     tell_erased(self, std::move(*gone));
   if (config && answers->totals().bytes > config->cache.max_bytes)
@@ -197,7 +191,13 @@ cache_keeper(cache_keeper_actor::stateful_pointer<cache_keeper_state> self,
         if (self->state.answers)
           (void)self->state.check(self->state.answers->learn(rows));
       },
-      [self](touch_atom, std::uint64_t entry) { ++self->state.touched[entry]; },
+      [self](touch_atom, const std::vector<store::cache_touch>& touches) {
+        auto& now = self->state;
+        if (!now.answers)
+          return;
+        now.write(self); // an entry may have come just before
+        (void)now.check(now.answers->touch(touches));
+      },
       [self](commit_atom) { self->state.write(self); },
       [self](tick_atom) {
         self->state.tidy(self);

@@ -9,7 +9,6 @@
 
 #include <caf/stateful_actor.hpp>
 
-#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -27,7 +26,6 @@ struct cache_keeper_state {
   peers_ptr others;
   grouping groups;
   std::vector<store::cache_entry> arrived; ///< since the last write
-  std::map<std::uint64_t, std::uint32_t> touched;
   std::size_t unsynced = 0;
   mono_time last_sync{};
   bool commit_due = false, sick = false;

@@ -82,7 +82,7 @@ using ledger_actor = caf::typed_actor<
 
 /// PHASE 2. In-flight, exact and similarity tiers. Owns index and partitions.
 using cache_actor = caf::typed_actor<
-    caf::reacts_to<probe_atom, job>,  ///< exact tier only; a miss goes back to the ledger
+    caf::reacts_to<probe_atom, job>,  ///< exact tier only; a miss goes (back) to the ledger
     caf::reacts_to<lookup_atom, job>, ///< all tiers; a miss goes to the batcher
     caf::reacts_to<embedded>,         ///< worker: the vector for a waiting lookup
     caf::reacts_to<erased_atom, std::vector<store::erased_entry>>, ///< keeper: drop these
@@ -98,7 +98,7 @@ using cache_actor = caf::typed_actor<
 
 /// CACHE KEEPER (detached). The cache's writes, syncs, expiry and eviction.
 using cache_keeper_actor = caf::typed_actor<
-    caf::reacts_to<insert_atom, entry_ptr>, caf::reacts_to<touch_atom, std::uint64_t>,
+    caf::reacts_to<insert_atom, entry_ptr>, caf::reacts_to<touch_atom, std::vector<store::cache_touch>>,
     // What somebody asked for is answered when it is on the disk.
     caf::reacts_to<erase_atom, std::uint64_t, admin_request>,
     caf::reacts_to<flush_atom, hash128, admin_request>,

@@ -223,6 +223,7 @@ struct job {
   cache_info cache;          ///< what the cache found, or why it was passed by
   std::uint32_t attempt = 1; ///< raised by a restart of the daemon
   bool recovered = false;    ///< came from the journal: its route is gone
+  bool unlisted = false;     ///< the ledger has not heard of it, and does not of an exact hit
   std::shared_ptr<const earlier_output> made = {}; ///< it goes on after this
   double eta_ms = 0;                               ///< predicted end, seen from acceptance
   std::optional<failure> refused;         ///< an item of a batch that cannot run: it ends with this

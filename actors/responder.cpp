@@ -204,6 +204,10 @@ void responder_state::retry(responder_actor::pointer self, assembly& again,
 }
 
 void responder_state::hit(responder_actor::pointer self, job what, const answer_ptr& found) {
+  if (what.unlisted) {
+    counters->job_accepted(what.how->cls);
+    begin(self, what);
+  }
   const auto entry = open.find(what.id);
   if (entry == open.end())
     return;
@@ -265,7 +269,8 @@ void responder_state::end(responder_actor::pointer self, assembly& done, job_sta
   const bool keep = what && computed && what->failed_checks.empty();
   const bool stored = keep && ended.cache.status == cache_status::miss &&
                       !ended.what->cache.no_store && !ended.cache.no_room;
-  mail.send(self, others->cache, settled_atom_v, ended.id, what, keep);
+  if (!ended.unlisted) // it led nobody
+    mail.send(self, others->cache, settled_atom_v, ended.id, what, keep);
   if (what && computed)
     counters->tokens(what->used.prompt_tokens, 0, what->used.completion_tokens);
   else if (what)
@@ -292,13 +297,13 @@ void responder_state::announce(responder_actor::pointer self, const job& ended, 
       mail.send(self, others->outbox, std::move(out));
     }
   }
-  const nlohmann::json told{{"job", ended.id.text()},
-                            {"state", store::name(result->state)},
-                            {"model", result->model},
-                            {"cache", to_string(result->cache.status)}};
+  auto told = fmt::format(R"({{"cache":"{}","job":"{}","model":{},"state":"{}"}})",
+                          to_string(result->cache.status), ended.id.text(),
+                          nlohmann::json(result->model).dump(), store::name(result->state));
   last.result = std::move(result);
-  mail.send(self, others->ledger, ended_atom_v, std::move(last));
-  mail.send(self, others->outbox, event{"job", told.dump(), ended.what->principal});
+  if (!ended.unlisted)
+    mail.send(self, others->ledger, ended_atom_v, std::move(last));
+  mail.send(self, others->outbox, event{"job", std::move(told), ended.what->principal});
 }
 
 void responder_state::collect(responder_actor::pointer self, const job& child, result_ptr result) {

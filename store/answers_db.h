@@ -32,13 +32,6 @@ struct answer_totals {
 
 inline constexpr std::size_t max_learned_bytes = 1 << 20;
 
-/// How often an entry was hit since the last touch.
-struct cache_touch {
-  std::uint64_t id = 0;
-  std::uint32_t hits = 0; ///< added
-  std::int64_t last_used_us = 0;
-};
-
 /// The answers of the cache: one RocksDB in the cache directory. Formats: docs/store.md.
 ///
 /// Promise  A put that returned survives the death of the process; it survives the loss of power

@@ -79,6 +79,13 @@ struct learned_row {
   bool operator==(const learned_row&) const = default;
 };
 
+/// How often an entry was hit since the last touch.
+struct cache_touch {
+  std::uint64_t id = 0;
+  std::uint32_t hits = 0; ///< added
+  std::int64_t last_used_us = 0;
+};
+
 /// Names an entry that is no more: what an in-memory index has to drop.
 struct erased_entry {
   std::uint64_t id = 0;

@@ -36,14 +36,19 @@ struct analyzer_fixture : actor_fixture {
     tell(aut, cost_atom_v, chat_model()->description->model_hash, cost_curve_ptr{curve});
   }
   void submit(const request_maker& what, const std::string& tag = "r") {
+    const auto before = n_probed();
     tell(aut, submit_atom_v, what.make(tag, *time));
+    probed_ = n_probed() > before;
   }
+  /// Jobs that ask the cache before the ledger hears of them.
+  [[nodiscard]] std::size_t n_probed() const { return cache_in.count<probe_atom, job>(); }
   /// The jobs that were handed on last.
   [[nodiscard]] std::vector<job> admitted() const {
-    return std::get<1>(ledger_in.last<admit_atom, std::vector<job>>());
+    return probed_ ? std::vector{std::get<1>(cache_in.last<probe_atom, job>())}
+                   : std::get<1>(ledger_in.last<admit_atom, std::vector<job>>());
   }
   [[nodiscard]] std::size_t n_admitted() const {
-    return ledger_in.count<admit_atom, std::vector<job>>();
+    return ledger_in.count<admit_atom, std::vector<job>>() + n_probed();
   }
   /// The one job of a request that is accepted.
   job accept(const request_maker& what) {
@@ -66,6 +71,7 @@ struct analyzer_fixture : actor_fixture {
 
 private:
   int n_refused_ = 0;
+  bool probed_ = false; ///< what was handed on last
 };
 
 request_maker embedding_of(const std::string& text) {
@@ -82,6 +88,25 @@ request_maker chat_of(const std::string& text) {
 }
 
 } // namespace
+
+TEST_CASE_METHOD(analyzer_fixture, "only what nobody else can ask for asks the cache before the ledger",
+                 "[actors][analyzer]") {
+  request_maker what{"hello there"};
+  submit(what);
+  REQUIRE(n_probed() == 1);
+  CHECK(std::get<1>(cache_in.last<probe_atom, job>()).unlisted);
+  CHECK(ledger_in.count<admit_atom, std::vector<job>>() == 0);
+  SECTION("durable") { what.what.durable = true; }
+  SECTION("with a key") { what.what.key = "key"; }
+  SECTION("streamed") { what.what.mode = reply_mode::stream; }
+  SECTION("asked for later") { what.what.mode = reply_mode::job; }
+  SECTION("a batch") { what = request_maker::batch({"hello", "there"}); }
+  submit(what);
+  CHECK(n_probed() == 1);
+  const auto listed = std::get<1>(ledger_in.last<admit_atom, std::vector<job>>());
+  CHECK_FALSE(listed.front().unlisted);
+  CHECK_FALSE(listed.back().unlisted);
+}
 
 TEST_CASE_METHOD(analyzer_fixture, "a prompt gets its tokens, class, cost and strategy",
                  "[actors][analyzer]") {

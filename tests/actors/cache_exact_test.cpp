@@ -55,6 +55,41 @@ TEST_CASE_METHOD(cache_fixture, "a probe asks the exact tier only and gives a mi
   CHECK(ledger_in.count<missed_atom, job>() == 1);
 }
 
+TEST_CASE_METHOD(cache_fixture, "a probe of a job that the ledger has not heard of hands a miss to it",
+                 "[actors][cache]") {
+  auto what = make("question");
+  what.unlisted = true;
+  tell(aut, probe_atom_v, what);
+  CHECK(ledger_in.count<missed_atom, job>() == 0);
+  const auto listed = std::get<1>(ledger_in.last<admit_atom, std::vector<job>>());
+  REQUIRE(listed.size() == 1);
+  CHECK(listed.front().id == what.id);
+  CHECK_FALSE(listed.front().unlisted);
+  learn("question", "the answer");
+  what = make("question");
+  what.unlisted = true;
+  tell(aut, probe_atom_v, what);
+  REQUIRE(hit(what.id));
+  CHECK(hit(what.id)->first.unlisted);
+  CHECK(ledger_in.count<admit_atom, std::vector<job>>() == 1);
+}
+
+TEST_CASE_METHOD(cache_fixture, "hits are told to the store together, once a tick",
+                 "[actors][cache]") {
+  learn("question", "the answer");
+  learn("other", "another");
+  const auto entry_of = [&](const job_id& id) { return hit(id)->first.cache.entry; };
+  const auto question = entry_of(look("question")), other = entry_of(look("other"));
+  (void)look("question");
+  (void)look("question");
+  pass(seconds{1});
+  CHECK(answers->get(question)->hits == 3);
+  CHECK(answers->get(question)->last_used_us > 0);
+  CHECK(answers->get(other)->hits == 1);
+  pass(seconds{1});
+  CHECK(answers->get(question)->hits == 3);
+}
+
 TEST_CASE_METHOD(cache_fixture, "what failed a check, or ended without an answer, is not kept",
                  "[actors][cache]") {
   settle(look("question"), "bad", /*keep=*/false);

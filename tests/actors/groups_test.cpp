@@ -56,7 +56,7 @@ TEST_CASE_METHOD(actor_fixture, "a group of submits goes on as one, and a bad on
   tell(aut, models_atom_v, both_models());
   message_group group;
   for (const char* tag : {"a", "b", "c", "d"}) {
-    request_maker what;
+    request_maker what{"hello", reply_mode::stream};
     if (std::string_view{tag} == "b")
       what.what.model = "no such model";
     add_to(group, submit_atom_v, what.make(tag, *time));

@@ -122,6 +122,26 @@ TEST_CASE_METHOD(responder_fixture, "a stored answer is delivered as it was and 
   CHECK(ends()[0].id == id);
 }
 
+TEST_CASE_METHOD(responder_fixture, "a hit that passed the ledger by is told to the client alone",
+                 "[actors][responder]") {
+  auto what = maker.make("a", 1);
+  what.unlisted = true;
+  what.cache.status = cache_status::hit;
+  auto found = std::make_shared<answer>();
+  found->text = "stored";
+  tell(aut, hit_atom_v, what, answer_ptr{found});
+  const auto said = told("r");
+  CHECK(said.text() == "stored");
+  CHECK(said.ends == 1);
+  CHECK(said.released_jobs == 1);
+  CHECK(said.released_bytes == 10);
+  CHECK(ends().empty());
+  CHECK(cache_in.count<settled_atom, job_id, answer_ptr, bool>() == 0);
+  CHECK(metric("bitnetd_jobs_accepted_total{class=\"normal\"}") == 1);
+  CHECK(metric("bitnetd_jobs_total{state=\"done\"}") == 1);
+  CHECK(metric("bitnetd_open_jobs") == 0);
+}
+
 TEST_CASE_METHOD(responder_fixture, "what is not cached says what the cache saw",
                  "[actors][responder]") {
   const auto id = begin(1, false);

@@ -5,10 +5,14 @@
     run.py kills|points|power|damage|full|eio|writes|inodes|disk_quota|clock|poison|quota|memory|hang|stopped N [FIRST]
     run.py bugs [NAME…] | all [SCALE]
 
-Each prints one JSON line; exit status 0 when nothing was found (of `bugs`: when every bug was). The seeds are fixed, from
+Each prints one JSON line, `all` one for each part and then the sums; exit status 0 when nothing was found (of `bugs`: when every bug was). The seeds are fixed, from
 FIRST on, so that a long run can be done in parts: the same command does the same, as far as processes do.
 """
 import collections
+import concurrent.futures
+import json
+import os
+import subprocess
 import sys
 import time
 
@@ -188,14 +192,49 @@ def bugs(names=tuple(BUGS)):
     return report.tell()
 
 
-def everything(scale=1.0):
-    def times(n):
-        return max(1, round(n * scale))
-    runs = [lambda: kills(times(500)), lambda: points(times(10)), lambda: power(times(300)), lambda: damaged(times(1000)),
-            lambda: full(times(20)), lambda: eio(times(50)), lambda: writes(times(200)), lambda: inodes(times(8)),
-            lambda: disk_quota(times(20)), lambda: clock(times(50)), lambda: poison(times(20)), lambda: quota(times(20)),
-            lambda: memory(times(100)), lambda: hang(times(20)), lambda: stopped(times(20)), bugs]
-    return all([run() for run in runs])
+# How often `all` runs each kind, and how much of that is one part: parts run side by side.
+FULL = {"kills": (500, 100), "points": (10, 2), "power": (300, 60), "damage": (1000, 100), "full": (20, 10), "eio": (50, 25),
+        "writes": (200, 50), "inodes": (8, 4), "disk_quota": (20, 10), "clock": (50, 25), "poison": (20, 10), "quota": (20, 20),
+        "memory": (100, 25), "hang": (20, 5), "stopped": (20, 10)}
+
+
+def parts_of(scale):
+    """The commands that make up `all`."""
+    parts = [["bugs"]]
+    for kind, (most, size) in FULL.items():
+        n = max(1, round(most * scale))
+        parts += [[kind, str(min(size, n - first)), str(first)] for first in range(0, n, size)]
+    return parts
+
+
+def everything(scale=1.0, lanes=len(os.sched_getaffinity(0)) + 1):
+    """Every kind, in parts that run side by side (most of the time each waits), then the sum of each kind."""
+    sums, bad = {}, []
+
+    def run(part):
+        done = subprocess.run([sys.executable, os.path.abspath(__file__), *part], capture_output=True, text=True, check=False)
+        print("%s: %s" % (" ".join(part), (done.stdout + done.stderr).strip()), flush=True)
+        try:
+            told = json.loads(done.stdout.splitlines()[0])
+        except (IndexError, ValueError):
+            told = {"run": part[0], "problems": 1}
+        if done.returncode != 0 or told["problems"] != 0:
+            bad.append(" ".join(part))
+        return told
+
+    with concurrent.futures.ThreadPoolExecutor(lanes) as pool:
+        for told in pool.map(run, parts_of(scale)):
+            kind = sums.setdefault(told["run"], {"counts": collections.Counter(), "medians": [], "worst": 0.0})
+            ready = told.get("ready_s")
+            if ready:
+                kind["medians"].append(ready["median"])
+                kind["worst"] = max(kind["worst"], ready["worst"])
+            kind["counts"].update({name: n for name, n in told.items() if isinstance(n, int)})
+    for name, kind in sums.items():
+        print("sum of %s: %s" % (name, json.dumps({**kind["counts"], "ready_s": {
+            "medians of parts": sorted(kind["medians"]), "worst": kind["worst"]}})), flush=True)
+    print("all parts are clean" if not bad else "not clean: " + "; ".join(bad), flush=True)
+    return not bad
 
 
 if __name__ == "__main__":

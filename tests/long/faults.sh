@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# The long run: every kind of fault in full numbers, then floods and half-open peers. Hours.
+# The long run: every kind of fault in full numbers, in parts side by side, then floods and half-open
+# peers. An hour or more.
 # BITNETD_FAULT_SCALE=0.1 ./run-tests --long faults does a tenth of it.
 set -uo pipefail
 cd "$(dirname "$0")/../.."

@@ -98,7 +98,8 @@ using cache_actor = caf::typed_actor<
 
 /// CACHE KEEPER (detached). The cache's writes, syncs, expiry and eviction.
 using cache_keeper_actor = caf::typed_actor<
-    caf::reacts_to<insert_atom, entry_ptr>, caf::reacts_to<touch_atom, std::vector<store::cache_touch>>,
+    caf::reacts_to<insert_atom, entry_ptr>,
+    caf::reacts_to<touch_atom, std::vector<store::cache_touch>>,
     // What somebody asked for is answered when it is on the disk.
     caf::reacts_to<erase_atom, std::uint64_t, admin_request>,
     caf::reacts_to<flush_atom, hash128, admin_request>,

@@ -89,7 +89,8 @@ request_maker chat_of(const std::string& text) {
 
 } // namespace
 
-TEST_CASE_METHOD(analyzer_fixture, "only what nobody else can ask for asks the cache before the ledger",
+TEST_CASE_METHOD(analyzer_fixture,
+                 "only what nobody else can ask for asks the cache before the ledger",
                  "[actors][analyzer]") {
   request_maker what{"hello there"};
   submit(what);

@@ -55,7 +55,8 @@ TEST_CASE_METHOD(cache_fixture, "a probe asks the exact tier only and gives a mi
   CHECK(ledger_in.count<missed_atom, job>() == 1);
 }
 
-TEST_CASE_METHOD(cache_fixture, "a probe of a job that the ledger has not heard of hands a miss to it",
+TEST_CASE_METHOD(cache_fixture,
+                 "a probe of a job that the ledger has not heard of hands a miss to it",
                  "[actors][cache]") {
   auto what = make("question");
   what.unlisted = true;

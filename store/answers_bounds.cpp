@@ -40,7 +40,7 @@ status answers_db::invalidate(const std::string& tag) {
   }
   write_batch batch;
   batch.put(*impl_->rows, answers::bound, tag, key_writer().number(first).take());
-  return impl_->rows->write(batch, /*sync=*/true);
+  return impl_->synced(impl_->rows->write(batch, /*sync=*/true));
 }
 
 bool answers_db::is_invalidated(std::uint64_t id, std::span<const std::string> tags) const {

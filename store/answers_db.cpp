@@ -53,6 +53,8 @@ std::string encode_totals(const answer_totals& totals) {
 namespace {
 
 constexpr std::uint64_t id_block = 65536; // ids reserved by one write
+constexpr const char* witness_name = "witness";
+constexpr std::chrono::seconds witness_interval{1};
 
 /// Where a new database starts to count: by the clock, so that an id from before a wipe does not
 /// come again. Below 2^53 until 2248: JSON keeps it exact.
@@ -111,15 +113,43 @@ void answers_db::impl::load(const std::filesystem::path& directory) {
   }
 }
 
-void answers_db::impl::open(const std::filesystem::path& directory,
-                            const database_options& options) {
+void answers_db::impl::open(const std::filesystem::path& directory, database_options options) {
+  folder = directory;
+  seen = std::make_unique<witness>(directory / witness_name, witness_interval);
+  const auto before = seen->last();
+  // An older state would look whole: what was deleted or flushed since would be served again.
+  if (!manifest_holds(directory, seen->manifest()))
+    throw open_error(errc::corrupt,
+                     directory.string() + ": its MANIFEST is not as it was synced: it is older");
+  options.on_files_changed = [this] { watch_files(); };
   rows = std::make_unique<database>(directory, answers::columns, options);
+  if (const auto now = rows->sequence(); now < before.sequence)
+    throw open_error(errc::corrupt, directory.string() + ": it ends " +
+                                        std::to_string(before.sequence - now) +
+                                        " rows before its last sync");
   load(directory);
   auto read = load_bounds();
   if (read)
     read = count_owners();
   if (!read)
     throw open_error(read.code(), directory.string() + ": cannot read the cache: " + read.text());
+  watch_files(); // opening began a new MANIFEST
+}
+
+// What the witness cannot be told makes later damage harder to see, no more.
+
+status answers_db::impl::synced(status done) {
+  if (done)
+    if (auto told = seen->update({rows->sequence(), 0}); !told)
+      log::warn("cache: {}", told.text());
+  return done;
+}
+
+void answers_db::impl::watch_files() {
+  const std::lock_guard lock(files_mutex);
+  const auto now = mark_manifest(folder, seen->manifest());
+  if (auto told = now ? seen->update_manifest(*now) : now.why(); !told)
+    log::warn("cache: {}", told.text());
 }
 
 answers_db::answers_db(const std::filesystem::path& directory, const answers_options& options)
@@ -132,14 +162,16 @@ answers_db::answers_db(const std::filesystem::path& directory, const answers_opt
     if (!is_damage(error))
       throw;
     impl_ = std::make_unique<impl>();
-    if (auto gone = database::destroy(directory, answers::columns); !gone)
+    auto gone = database::destroy(directory, answers::columns);
+    if (std::error_code why; gone && !std::filesystem::remove(directory / witness_name, why) && why)
+      gone = {errc::io_error, why.message()};
+    if (!gone)
       throw open_error(gone.code(), directory.string() + ": the cache is damaged (" + error.what() +
                                         ") and cannot be removed: " + gone.text());
     impl_->open(directory, settings);
     impl_->wiped = error.what();
     log::warn("cache: started empty: {}", error.what());
   }
-  impl_->folder = directory;
   if (auto reserved = impl_->reserve_ids(); !reserved)
     throw open_error(reserved.code(),
                      directory.string() + ": cannot write to the cache: " + reserved.text());
@@ -166,7 +198,7 @@ status answers_db::impl::write_next_id(std::uint64_t value, bool sync) {
 }
 
 status answers_db::impl::reserve_ids() {
-  auto written = write_next_id(next_id + id_block, true);
+  auto written = synced(write_next_id(next_id + id_block, true));
   if (written)
     reserved_id = next_id + id_block;
   return written;
@@ -357,7 +389,7 @@ result<answer_totals> answers_db::recount() const {
 
 std::uint64_t answers_db::disk_bytes() const { return impl_->rows->disk_bytes(); }
 
-status answers_db::sync() { return impl_->rows->sync(); }
+status answers_db::sync() { return impl_->synced(impl_->rows->sync()); }
 
 status answers_db::resume() { return impl_->rows->resume(); }
 

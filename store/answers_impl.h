@@ -4,6 +4,7 @@
 #include "store/answers_db.h"
 #include "store/cache_records.h"
 #include "store/database.h"
+#include "store/witness.h"
 
 #include <array>
 #include <cstddef>
@@ -71,9 +72,12 @@ inline constexpr std::string_view totals_key = "totals";
 } // namespace answers
 
 struct answers_db::impl {
+  // What watch_files needs lives longer than `rows`, whose threads call it to the end.
+  std::filesystem::path folder;
+  std::unique_ptr<witness> seen; ///< its `accepted` is not used
+  std::mutex files_mutex;
   std::unique_ptr<database> rows;
   std::string wiped;
-  std::filesystem::path folder;
   std::mutex id_mutex;           // next_id may be called from any thread
   std::uint64_t next_id = 0;     // the next to be given out
   std::uint64_t reserved_id = 0; // up to here ids can be given out without a write
@@ -84,7 +88,11 @@ struct answers_db::impl {
   std::unordered_map<std::string, std::uint64_t> bounds; ///< scope -> first valid id
   std::mt19937_64 random{std::random_device{}()};
 
-  void open(const std::filesystem::path& directory, const database_options& options);
+  void open(const std::filesystem::path& directory, database_options options);
+  /// Tells the witness how far the log is synced, if it was.
+  status synced(status done);
+  /// Tells it of new files; on threads of RocksDB.
+  void watch_files();
   void load(const std::filesystem::path& directory);
   status write_next_id(std::uint64_t value, bool sync);
   status reserve_ids();

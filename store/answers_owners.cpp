@@ -66,7 +66,7 @@ status answers_db::set_expiry(std::uint64_t id, std::int64_t expires_us) {
   found->head.expires_us = expires_us;
   batch.put(*impl_->rows, answers::ttl, answers::ttl_key(expires_us, id), {});
   batch.put(*impl_->rows, answers::meta, key, encode_meta(key, *found));
-  return impl_->rows->write(batch, /*sync=*/true);
+  return impl_->synced(impl_->rows->write(batch, /*sync=*/true));
 }
 
 // ---- learned

@@ -244,7 +244,7 @@ result<std::vector<erased_entry>> answers_db::erase(std::span<const std::uint64_
     else
       writes.drop_unreadable(place->partition, place->owner, id);
   }
-  if (auto written = writes.erase_for_good(); !written)
+  if (auto written = impl_->synced(writes.erase_for_good()); !written)
     return written;
   settle(*this, *impl_, writes);
   return std::move(writes.erased());

@@ -44,27 +44,50 @@ std::optional<std::string> marked_bytes(const fs::path& file, const manifest_mar
   return same ? std::move(bytes) : std::nullopt;
 }
 
-} // namespace
+/// What a MANIFEST holds beyond a mark.
+struct addition {
+  manifest_mark start;
+  std::string bytes;
 
-result<manifest_mark> copy_manifest(const fs::path& database, const fs::path& folder,
-                                    const manifest_mark& known) {
+  [[nodiscard]] manifest_mark end() const {
+    return {start.number, start.bytes + bytes.size(), crc32c(bytes, start.crc)};
+  }
+};
+
+/// Of the MANIFEST that CURRENT names: all of it where `known` is about another one.
+result<addition> synced_since(const fs::path& database, const manifest_mark& known) {
   const auto number = current_manifest(database);
   if (!number)
     return status(errc::corrupt, (database / "CURRENT").string() + " names no MANIFEST");
-  const bool is_new = known.number != *number;
-  const auto start = is_new ? manifest_mark{*number} : known;
+  const auto start = known.number == *number ? known : manifest_mark{*number};
   const auto name = manifest_name(*number);
   const file_handle file(database / name, O_RDONLY);
-  const auto added = file.read(start.bytes, UINT64_MAX);
+  auto bytes = file.read(start.bytes, UINT64_MAX);
   // RocksDB may be writing to it: what is marked has to be on the disk.
-  if (!added || !file.sync())
+  if (!bytes || !file.sync())
     return failed_with_errno((database / name).string());
+  return addition{start, *std::move(bytes)};
+}
+
+} // namespace
+
+result<manifest_mark> mark_manifest(const fs::path& database, const manifest_mark& known) {
+  const auto added = synced_since(database, known);
+  return added ? result<manifest_mark>(added->end()) : added.why();
+}
+
+result<manifest_mark> copy_manifest(const fs::path& database, const fs::path& folder,
+                                    const manifest_mark& known) {
+  const auto added = synced_since(database, known);
+  if (!added)
+    return added.why();
+  const auto name = manifest_name(added->start.number);
   const file_handle copy(folder / name, O_WRONLY | O_CREAT);
-  if (!copy.write(start.bytes, *added) || !copy.sync())
+  if (!copy.write(added->start.bytes, added->bytes) || !copy.sync())
     return failed_with_errno((folder / name).string());
-  if (std::error_code gone; is_new && known.number != 0)
+  if (std::error_code gone; known.number != added->start.number && known.number != 0)
     fs::remove(folder / manifest_name(known.number), gone);
-  return manifest_mark{*number, start.bytes + added->size(), crc32c(*added, start.crc)};
+  return added->end();
 }
 
 bool manifest_holds(const fs::path& database, const manifest_mark& mark) {

@@ -19,9 +19,12 @@ struct manifest_mark {
   bool operator==(const manifest_mark&) const = default;
 };
 
-/// Syncs the MANIFEST that CURRENT names, and brings the copy of it in `folder` up to date; of the
-/// one that `known` is about only what was added is read and written. Errors: io_error, no_space;
-/// corrupt when CURRENT names no MANIFEST.
+/// Syncs the MANIFEST that CURRENT names, and tells how far it is; of the one that `known` is about
+/// only what was added is read. Errors: io_error, no_space; corrupt when CURRENT names no MANIFEST.
+[[nodiscard]] result<manifest_mark> mark_manifest(const std::filesystem::path& database,
+                                                  const manifest_mark& known);
+
+/// The same, and brings the copy of it in `folder` up to date.
 [[nodiscard]] result<manifest_mark> copy_manifest(const std::filesystem::path& database,
                                                   const std::filesystem::path& folder,
                                                   const manifest_mark& known);

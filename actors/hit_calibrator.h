@@ -33,7 +33,7 @@ public:
   [[nodiscard]] bool serves(double score) const noexcept { return open_ && score >= least_; }
   [[nodiscard]] bool open() const noexcept { return open_; }
   [[nodiscard]] double least_score() const noexcept { return open_ ? least_ : 1.0; }
-  /// Upper bound (99.9 %) on the share of wrong answers among hits; 1 while closed.
+  /// Upper bound (99 %) on the share of wrong answers among hits; 1 while closed.
   [[nodiscard]] double bound() const noexcept { return open_ ? bound_ : 1.0; }
   /// The share itself, as measured.
   [[nodiscard]] double measured() const noexcept { return open_ ? measured_ : 0.0; }

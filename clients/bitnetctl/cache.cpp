@@ -74,7 +74,7 @@ std::string cache_report(const json& cache) {
       out << "  would serve " << percent(number(rule, "share_served"))
           << " of them, from confidence " << fixed("%.3f", number(rule, "least_confidence"))
           << " on; wrong: " << percent(number(rule, "wrong_measured")) << " measured, at most "
-          << percent(number(rule, "wrong_bound")) << " (99.9 %)\n";
+          << percent(number(rule, "wrong_bound")) << " (99 %)\n";
     else
       out << "  would serve nothing yet: the comparisons so far do not prove that few enough are "
              "wrong\n";

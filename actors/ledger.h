@@ -177,6 +177,7 @@ private:
   [[nodiscard]] bool read_page();
   [[nodiscard]] bool waits(const job_id& id) const;
   void expire(ledger_actor::pointer self);
+  void end_overdue(ledger_actor::pointer self, const job_id& id);
   void wake();
   /// The job in memory, from its record when it waited on disk only; null when it has ended.
   open_job* load(const job_id& id);

@@ -108,13 +108,17 @@ void ledger_state::expire(ledger_actor::pointer self) {
       continue;
     }
     (void)backlog.remove(row);
-    auto why = deadline_passed("the deadline passed while the job waited");
-    if (auto node = hot.extract(row.id))
-      mail.send(self, others->responder, failed_atom_v, row.id, std::move(why),
-                std::move(node.mapped().trace));
-    else
-      end_unstarted(self, row.id, std::move(why));
+    end_overdue(self, row.id);
   }
+}
+
+void ledger_state::end_overdue(ledger_actor::pointer self, const job_id& id) {
+  auto why = deadline_passed("the deadline passed while the job waited");
+  if (auto node = hot.extract(id))
+    mail.send(self, others->responder, failed_atom_v, id, std::move(why),
+              std::move(node.mapped().trace));
+  else
+    end_unstarted(self, id, std::move(why));
 }
 
 // ------------------------------------------------------------------ release
@@ -127,10 +131,16 @@ void ledger_state::release(ledger_actor::pointer self) {
         return;
       continue;
     }
-    if (load(*next) == nullptr)
+    auto* const entry = load(*next);
+    if (entry == nullptr)
       continue;
+    // It may have passed while no process was there, or before the next tick looks.
+    if (entry->status.deadline_us > 0 && entry->status.deadline_us <= now_us()) {
+      end_overdue(self, *next);
+      continue;
+    }
     ++under_way;
-    open.at(*next).released = true;
+    entry->released = true;
     if (auto node = hot.extract(*next))
       mail.send(self, others->cache, lookup_atom_v, std::move(node.mapped()));
     else

@@ -83,6 +83,27 @@ TEST_CASE_METHOD(ledger_fixture, "a deadline that passes while the job waits end
   CHECK(released().empty());
 }
 
+TEST_CASE_METHOD(ledger_fixture, "a deadline that passed while no process was there ends the job",
+                 "[actors][ledger]") {
+  maker.what.deadline = milliseconds{500};
+  admit(make(1));
+  miss_all();
+  REQUIRE(released() == std::vector<int>{1});
+  tell(aut, running_atom_v, id_of(1));
+  maker.what.deadline = seconds{60};
+  admit(make(2));
+  miss_all();
+  die();
+  time->advance(seconds{20});
+  forget_all();
+  start(); // with credit for both, before the first tick
+  CHECK(run_again() == std::vector<int>{2});
+  const auto [atom, id, why, trace] =
+      responder_in.last<failed_atom, job_id, failure, std::vector<trace_entry>>();
+  CHECK(id == id_of(1));
+  CHECK(why.name == "E_DEADLINE");
+}
+
 TEST_CASE_METHOD(ledger_fixture, "what waits on disk stays there while the daemon stops",
                  "[actors][ledger]") {
   tell(aut, drain_atom_v, true);

@@ -198,7 +198,7 @@ status answers_db::impl::write_next_id(std::uint64_t value, bool sync) {
 }
 
 status answers_db::impl::reserve_ids() {
-  auto written = synced(write_next_id(next_id + id_block, true));
+  auto written = write_next_id(next_id + id_block, true);
   if (written)
     reserved_id = next_id + id_block;
   return written;

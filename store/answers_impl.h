@@ -89,7 +89,8 @@ struct answers_db::impl {
   std::mt19937_64 random{std::random_device{}()};
 
   void open(const std::filesystem::path& directory, database_options options);
-  /// Tells the witness how far the log is synced, if it was.
+  /// Tells the witness how far the log is synced, if it was. For the thread that writes only: what
+  /// others wrote meanwhile may not be.
   status synced(status done);
   /// Tells it of new files; on threads of RocksDB.
   void watch_files();

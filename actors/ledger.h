@@ -248,7 +248,8 @@ private:
 /// LEDGER (detached): every job passes; durable ones are on disk before anything else is said.
 /// Its parts: ledger.cpp (commit, ends), ledger_admission.cpp, ledger_parts.cpp (batches in parts),
 /// ledger_release.cpp (release against credit), ledger_restart.cpp, ledger_questions.cpp,
-/// ledger_readers.cpp (attach), ledger_orders.cpp (an operator's).
+/// ledger_readers.cpp (attach), ledger_orders.cpp (an operator's), ledger_time.cpp
+/// (what is done now and then).
 ///
 ///   analyzer ─admit▶ ledger ─open▶ responder, ─probe, lookup▶ cache
 ///   responder ─output, ended▶ ledger ─written▶ responder, ─reply▶ outbox

@@ -131,7 +131,8 @@ def writes(n, first=0):
                 live(house, 30)
             status, said = house.process.poll(), house.log_text()
             house.kill()
-            if reached and not lived and (status != (FAILED if started else STORE_REFUSED) or (FAULT not in said and LATER not in said)):
+            told = FAULT in said or LATER in said
+            if reached and not lived and (status != (FAILED if started else STORE_REFUSED) or not told):
                 report.problems.append("write %d: ended with %s: %s" % (k, status, said[-400:]))
             house.disk.fail_write(0)
             if k % 2:

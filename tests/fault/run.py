@@ -5,8 +5,9 @@
     run.py kills|points|power|damage|full|eio|writes|inodes|disk_quota|clock|poison|quota|memory|hang|stopped N [FIRST]
     run.py bugs [NAME…] | all [SCALE]
 
-Each prints one JSON line, `all` one for each part and then the sums; exit status 0 when nothing was found (of `bugs`: when every bug was). The seeds are fixed, from
-FIRST on, so that a long run can be done in parts: the same command does the same, as far as processes do.
+Each prints one JSON line, `all` one for each part and then the sums; exit status 0 when nothing was found (of `bugs`: when
+every bug was). The seeds are fixed, from FIRST on, so that a long run can be done in parts: the same command does the same,
+as far as processes do.
 """
 import collections
 import concurrent.futures
@@ -197,6 +198,8 @@ FULL = {"kills": (500, 100), "points": (10, 2), "power": (300, 60), "damage": (1
         "writes": (200, 50), "inodes": (8, 4), "disk_quota": (20, 10), "clock": (50, 25), "poison": (20, 10), "quota": (20, 20),
         "memory": (100, 25), "hang": (20, 5), "stopped": (20, 10)}
 
+PART_TIMEOUT = 3600  # seconds; ten times what the longest took on two busy cores
+
 
 def parts_of(scale):
     """The commands that make up `all`."""
@@ -212,15 +215,19 @@ def everything(scale=1.0, lanes=len(os.sched_getaffinity(0)) + 1):
     sums, bad = {}, []
 
     def run(part):
-        done = subprocess.run([sys.executable, os.path.abspath(__file__), *part], capture_output=True, text=True, check=False)
-        print("%s: %s" % (" ".join(part), (done.stdout + done.stderr).strip()), flush=True)
+        command = [sys.executable, os.path.abspath(__file__), *part]
         try:
-            told = json.loads(done.stdout.splitlines()[0])
-        except (IndexError, ValueError):
-            told = {"run": part[0], "problems": 1}
-        if done.returncode != 0 or told["problems"] != 0:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PART_TIMEOUT)
+            said, good = (done.stdout + done.stderr).strip(), done.returncode == 0
+        except subprocess.TimeoutExpired:
+            said, good = "not done after %d s" % PART_TIMEOUT, False
+        print("%s: %s" % (" ".join(part), said), flush=True)
+        if not good:
             bad.append(" ".join(part))
-        return told
+        try:
+            return json.loads(said.splitlines()[0])
+        except (IndexError, ValueError):
+            return {"run": part[0], "problems": 1}
 
     with concurrent.futures.ThreadPoolExecutor(lanes) as pool:
         for told in pool.map(run, parts_of(scale)):

@@ -9,14 +9,6 @@
 
 namespace bitnetd::actors {
 
-namespace {
-
-double ms_between(mono_time from, mono_time to) {
-  return std::chrono::duration<double, std::milli>(to - from).count();
-}
-
-} // namespace
-
 assembly::assembly(job what) : job_{std::move(what)}, credit_{job_.what->credit} {
   if (!job_.made)
     return;

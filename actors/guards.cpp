@@ -138,7 +138,7 @@ sort sort_of(word_kind kind) noexcept {
   }
 }
 
-constexpr std::string_view counted = "of a number";
+constexpr std::string_view number_role = "of a number";
 
 /// The things of a text in order. A content word directly behind "from", "to", "than" … is a thing
 /// as well: names are often written small.
@@ -159,8 +159,8 @@ std::vector<part> parts_of(const wording& text, const wording& other) {
     }
     const bool after_number = !out.empty() && out.back().what == sort::number;
     const auto what = sort_of(one.kind);
-    out.push_back({one.key, what == sort::unit && after_number ? std::string(counted) : role, what,
-                   one.text});
+    out.push_back({one.key, what == sort::unit && after_number ? std::string(number_role) : role,
+                   what, one.text});
     role.clear();
   }
   return out;
@@ -188,7 +188,7 @@ std::optional<std::string> order(const wording& a, const wording& b) {
     const auto role = role_there(one.thing);
     const bool contrary = !one.role.empty() && !role.empty() && one.role != role;
     // A unit that counts something here and is asked for there.
-    const bool moved = (one.role == counted) != (role == counted);
+    const bool moved = (one.role == number_role) != (role == number_role);
     if (contrary || moved)
       return one.text + " plays another part";
   }

@@ -54,8 +54,7 @@ void ledger_state::commit(ledger_actor::pointer self) {
   if (!std::exchange(sick, {}).empty())
     log::info("the journal can be written again");
   if (synced && n_facts > 0)
-    with.counters->commit(
-        n_facts, std::chrono::duration<double, std::milli>(with.time->mono() - began).count());
+    with.counters->commit(n_facts, ms_between(began, with.time->mono()));
   BITNETD_FAULT_POINT("ledger.committed");
   auto done = std::exchange(pending, {});
   for (auto& jobs : done.admitted) {

@@ -18,16 +18,17 @@ constexpr std::array<std::string_view, 5> finishes{"stop", "length", "cancel", "
                                                    "refused"};
 
 template <class Enum, std::size_t N>
-constexpr std::string_view word(const std::array<std::string_view, N>& words, Enum value) noexcept {
+constexpr std::string_view name_of(const std::array<std::string_view, N>& words,
+                                   Enum value) noexcept {
   return words[static_cast<std::size_t>(value)];
 }
 
 } // namespace
 
-std::string_view to_string(job_kind kind) noexcept { return word(kinds, kind); }
-std::string_view to_string(reply_mode mode) noexcept { return word(modes, mode); }
-std::string_view to_string(strategy plan) noexcept { return word(plans, plan); }
-std::string_view to_string(cache_status status) noexcept { return word(cache_words, status); }
-std::string_view to_string(finish_kind finish) noexcept { return word(finishes, finish); }
+std::string_view to_string(job_kind kind) noexcept { return name_of(kinds, kind); }
+std::string_view to_string(reply_mode mode) noexcept { return name_of(modes, mode); }
+std::string_view to_string(strategy plan) noexcept { return name_of(plans, plan); }
+std::string_view to_string(cache_status status) noexcept { return name_of(cache_words, status); }
+std::string_view to_string(finish_kind finish) noexcept { return name_of(finishes, finish); }
 
 } // namespace bitnetd::actors

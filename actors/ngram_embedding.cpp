@@ -13,7 +13,7 @@ namespace {
 // pieces forgive endings and typing errors.
 constexpr float word_weight = 1.0f, short_word_weight = 0.5f, pair_weight = 0.5f,
                 piece_weight = 0.35f;
-constexpr std::size_t short_word = 3, piece = 3;
+constexpr std::size_t short_word = 3, piece_letters = 3;
 
 bool is_word_byte(char c) noexcept {
   const auto b = static_cast<unsigned char>(c);
@@ -43,8 +43,8 @@ void add(std::vector<float>& to, std::uint64_t hash, float weight) noexcept {
 void add_word(std::vector<float>& to, const std::string& word) {
   add(to, hash_of(word, 1), word.size() <= short_word ? short_word_weight : word_weight);
   const auto framed = '<' + word + '>';
-  for (std::size_t i = 0; i + piece <= framed.size(); ++i)
-    add(to, hash_of(std::string_view(framed).substr(i, piece), 3), piece_weight);
+  for (std::size_t i = 0; i + piece_letters <= framed.size(); ++i)
+    add(to, hash_of(std::string_view(framed).substr(i, piece_letters), 3), piece_weight);
 }
 
 } // namespace

@@ -85,8 +85,7 @@ void responder_state::add(responder_actor::pointer self, const output& piece) {
     return;
   }
   if (first)
-    counters->first_token(
-        std::chrono::duration<double, std::milli>(time->mono() - to.what().what->arrived).count());
+    counters->first_token(ms_between(to.what().what->arrived, time->mono()));
   if (to.what().what->durable) { // a delta leaves only after its tokens are in the log
     mail.send(self, others->ledger, piece);
     return;

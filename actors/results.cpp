@@ -77,7 +77,7 @@ std::shared_ptr<reply_result> result_of(batch_assembly ended, mono_time now) {
   auto out = std::make_shared<reply_result>();
   out->job = what.id;
   out->meta = what.what->meta;
-  out->times.total_ms = std::chrono::duration<double, std::milli>(now - what.what->arrived).count();
+  out->times.total_ms = ms_between(what.what->arrived, now);
   std::size_t cached = 0, failed = 0, stopped = 0;
   for (const auto& item : ended.results) {
     cached += item->cache.status == cache_status::hit ||

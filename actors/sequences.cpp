@@ -10,10 +10,6 @@ namespace bitnetd::actors {
 
 namespace {
 
-double ms_between(mono_time from, mono_time to) {
-  return std::chrono::duration<double, std::milli>(to - from).count();
-}
-
 std::string_view text_of(engine::status status) {
   switch (status) {
   case engine::status::ok:

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "actors/similarity.h"
 
+#include "base/utf8.h"
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -41,8 +43,6 @@ double share_equal(const signature& a, const signature& b) noexcept {
     equal += a[i] == b[i];
   return static_cast<double>(equal) / n_hashes;
 }
-
-bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
 } // namespace
 

@@ -115,11 +115,11 @@ std::filesystem::path cost_file(const std::filesystem::path& cache_directory, co
 
 std::optional<cost_curve> read_cost(const std::filesystem::path& file) {
   std::ifstream in{file};
-  const auto json = nlohmann::json::parse(in, nullptr, false);
-  if (!json.is_array() || json.empty() || json.size() > max_points)
+  const auto rows = nlohmann::json::parse(in, nullptr, false);
+  if (!rows.is_array() || rows.empty() || rows.size() > max_points)
     return std::nullopt;
   cost_curve out;
-  for (const auto& row : json) {
+  for (const auto& row : rows) {
     const bool sound = row.is_array() && row.size() == 4 &&
                        std::ranges::all_of(row, [](const auto& x) { return x.is_number(); });
     if (!sound)
@@ -138,14 +138,14 @@ std::optional<cost_curve> read_cost(const std::filesystem::path& file) {
 bool write_cost(const std::filesystem::path& file, const cost_curve& curve) {
   std::error_code error;
   std::filesystem::create_directories(file.parent_path(), error);
-  auto json = nlohmann::json::array();
+  auto rows = nlohmann::json::array();
   for (const auto& point : curve.points)
-    json.push_back({point.n_decode, point.n_prefill, point.context_sum, point.milliseconds});
+    rows.push_back({point.n_decode, point.n_prefill, point.context_sum, point.milliseconds});
   auto temporary = file;
   temporary += ".new";
   {
     std::ofstream out{temporary};
-    out << json.dump() << '\n';
+    out << rows.dump() << '\n';
     if (!out.flush())
       return false;
   }

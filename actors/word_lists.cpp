@@ -10,11 +10,11 @@ namespace bitnetd::actors {
 
 namespace {
 
-using words = std::unordered_set<std::string_view>;
+using word_set = std::unordered_set<std::string_view>;
 using dictionary = std::unordered_map<std::string_view, std::string_view>;
 
-const words& plain_words() {
-  static const words all{
+const word_set& plain_set() {
+  static const word_set all{
       "a",     "an",    "the",    "is",      "are",    "was",    "were",     "be",      "been",
       "do",    "does",  "did",    "what",    "which",  "who",    "whom",     "how",     "when",
       "where", "why",   "i",      "me",      "my",     "we",     "us",       "you",     "your",
@@ -30,14 +30,14 @@ const words& plain_words() {
   return all;
 }
 
-const words& role_words() {
-  static const words all{"from",   "to", "into",  "than",   "by",     "over",    "against",
+const word_set& role_words() {
+  static const word_set all{"from",   "to", "into",  "than",   "by",     "over",    "against",
                          "versus", "vs", "minus", "beside", "around", "through", "instead"};
   return all;
 }
 
-const words& negations() {
-  static const words all{"not",    "no",        "never",     "without",  "cannot",     "neither",
+const word_set& negations() {
+  static const word_set all{"not",    "no",        "never",     "without",  "cannot",     "neither",
                          "nor",    "none",      "nobody",    "nothing",  "nowhere",    "non",
                          "except", "excluding", "unless",    "hardly",   "barely",     "scarcely",
                          "rarely", "seldom",    "lack",      "lacks",    "lacking",    "avoid",
@@ -214,8 +214,8 @@ const dictionary& units() {
   return all;
 }
 
-const words& counting_units() {
-  static const words all{"second", "minute",    "hour",    "day",  "week",     "month",
+const word_set& counting_units() {
+  static const word_set all{"second", "minute",    "hour",    "day",  "week",     "month",
                          "year",   "decade",    "century", "word", "sentence", "paragraph",
                          "line",   "character", "page",    "bit"};
   return all;
@@ -434,15 +434,15 @@ const std::unordered_multimap<std::string_view, std::string_view>& opposites() {
   return all;
 }
 
-const words& volatile_words() {
-  static const words all{"today",   "tonight", "tomorrow", "yesterday", "now",    "currently",
+const word_set& volatile_words() {
+  static const word_set all{"today",   "tonight", "tomorrow", "yesterday", "now",    "currently",
                          "current", "latest",  "recent",   "recently",  "newest", "nowadays",
                          "this",    "above",   "attached", "previous"};
   return all;
 }
 
-const words& symmetric_words() {
-  static const words all{"between", "both",  "together", "sum",     "add",    "plus",
+const word_set& symmetric_words() {
+  static const word_set all{"between", "both",  "together", "sum",     "add",    "plus",
                          "+",       "times", "multiply", "average", "common", "same"};
   return all;
 }
@@ -490,7 +490,7 @@ std::string stem(std::string_view word) {
   return std::string(word);
 }
 
-bool is_plain_word(std::string_view word) { return plain_words().contains(word); }
+bool is_plain_word(std::string_view word) { return plain_set().contains(word); }
 bool is_role_word(std::string_view word) { return role_words().contains(word); }
 bool is_negation(std::string_view word) {
   return negations().contains(word) || word.ends_with("n't");

@@ -12,6 +12,11 @@ using std::chrono::milliseconds;
 /// Point on the monotonic clock: durations, deadlines, traces. Never stored.
 using mono_time = std::chrono::steady_clock::time_point;
 
+/// Milliseconds from one point to another, with fractions.
+[[nodiscard]] inline double ms_between(mono_time from, mono_time to) noexcept {
+  return std::chrono::duration<double, std::milli>(to - from).count();
+}
+
 /// Point on the wall clock: what is stored and shown.
 using wall_time = std::chrono::system_clock::time_point;
 

@@ -15,6 +15,9 @@ struct utf8_point {
   bool valid = false;
 };
 
+/// An ASCII digit, whatever the locale.
+[[nodiscard]] constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+
 /// Decodes the code point at the front of `text` (RFC 3629: no surrogates, no overlong forms).
 [[nodiscard]] utf8_point utf8_decode(std::string_view text) noexcept;
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "conf/value.h"
 
+#include "base/utf8.h"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -29,8 +31,6 @@ constexpr std::array<unit_of_measure, 5> time_units{
 
 scalar_result good(value v) { return {true, std::move(v), {}}; }
 scalar_result bad(std::string why = {}) { return {false, {}, std::move(why)}; }
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // A number and the word after it, "256 MiB" -> {256, "MiB"}.
 struct measured {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "engine/pretokenizer.h"
 
+#include "base/utf8.h"
 #include "engine/unicode_class.h"
 
 #include <cstddef>
@@ -100,8 +101,6 @@ bool is_falcon_punctuation(const text_char& c) {
          (c.value < 0x80 && c.size == 1 && c.kind == char_class::other &&
           also.find(static_cast<char>(c.value)) != std::string_view::npos);
 }
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /// Whether the letter of a byte in the byte alphabet is a number: 0-9, and ²³¹¼½¾ for themselves.
 bool has_number_letter(char c) {

@@ -5,7 +5,7 @@
 build_packages=(
   g++ cmake ninja-build pkg-config
   libcaf-dev libzmq3-dev cppzmq-dev librocksdb-dev libyaml-cpp-dev libtbb-dev libhwloc-dev
-  libssl-dev libsystemd-dev nlohmann-json3-dev libcli11-dev libspdlog-dev
+  libssl-dev libsystemd-dev nlohmann-json3-dev libsimdjson-dev libcli11-dev libspdlog-dev
   prometheus-cpp-dev libjemalloc-dev libcurl4-openssl-dev zlib1g-dev catch2 libhnswlib-dev
 )
 test_packages=(libbenchmark-dev python3 python3-zmq python3-numpy systemd)

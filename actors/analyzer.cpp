@@ -48,12 +48,12 @@ job analyzer_state::make_job(const request_ptr& what, std::uint32_t item,
   counters->phase("analysis", !on);
   if (auto* how = std::get_if<traits>(&result)) {
     out.eta_ms = load_ms + how->predicted_ms;
-    out.trace.push_back(trace_line("analysis", out, began, time->mono(), decision_of(*how, on)));
+    add_trace("analysis", out, began, time->mono(), [&] { return decision_of(*how, on); });
     out.how = std::make_shared<const traits>(std::move(*how));
   } else {
     out.refused = std::get<failure>(std::move(result));
-    out.trace.push_back(
-        trace_line("analysis", out, began, time->mono(), "refused: " + out.refused->message));
+    add_trace("analysis", out, began, time->mono(),
+              [&] { return "refused: " + out.refused->message; });
   }
   return out;
 }
@@ -89,9 +89,10 @@ std::variant<std::vector<job>, failure> analyzer_state::try_make_jobs(const requ
     parent.id = what->part_of ? *what->part_of : ids.next(time->wall());
     parent.what = what;
     parent.is_parent = true;
-    parent.trace.push_back(trace_line("analysis", parent, with.now, time->mono(),
-                                      fmt::format("batch of {} items, {} refused", results.size(),
-                                                  results.size() - accepted.size())));
+    add_trace("analysis", parent, with.now, time->mono(), [&] {
+      return fmt::format("batch of {} items, {} refused", results.size(),
+                         results.size() - accepted.size());
+    });
     out.push_back(std::move(parent));
   }
   for (std::uint32_t item = 0; item < results.size(); ++item) {

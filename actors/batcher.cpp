@@ -101,8 +101,8 @@ void batcher_state::assign(batcher_actor::pointer self, held_job held, std::uint
   const auto& how = *what.how;
   if (!std::exchange(held.counted, true))
     counters->phase("batching", !config->profile.phases.batching);
-  what.trace.push_back(
-      trace_line("batching", what, held.since, time->mono(), decision(held, worker, why, blocked)));
+  add_trace("batching", what, held.since, time->mono(),
+            [&] { return decision(held, worker, why, blocked); });
   assignment next;
   next.id = what.id;
   next.model_hash = model_of(what);
@@ -146,7 +146,8 @@ void batcher_state::refused(batcher_actor::pointer self, std::uint32_t worker, c
     loads[worker].left(*held.what.how);
     loads[worker].lanes[model_of(held.what)].room = {}; // until its next credit, which follows
   }
-  held.what.trace.pop_back();
+  if (!held.what.trace.empty())
+    held.what.trace.pop_back();
   enqueue(self, std::move(held));
 }
 

@@ -38,7 +38,7 @@ void cache_state::bypass(cache_actor::pointer self, job what, mono_time began, s
   counters->cache_lookup("bypass", "none");
   what.cache.status = cache_status::bypass;
   what.cache.reason = why;
-  what.trace.push_back(trace_line("cache", what, began, time->mono(), "bypassed: " + why));
+  add_trace("cache", what, began, time->mono(), [&] { return "bypassed: " + why; });
   if (what.what->cache.only_if_cached)
     mail.send(self, others->responder, missed_atom_v, std::move(what));
   else
@@ -69,7 +69,7 @@ void cache_state::deliver(cache_actor::pointer self, job what, const store::cach
   how.entry = entry.id;
   how.saved_ms = entry.cost_ms;
   what.cache = std::move(how);
-  what.trace.push_back(trace_line("cache", what, began, time->mono(), std::move(decision)));
+  add_trace("cache", what, began, time->mono(), [&] { return decision; });
   ++hits;
   counters->cache_lookup(what.cache.status == cache_status::stale ? "stale" : "hit",
                          what.cache.tier);
@@ -158,7 +158,7 @@ void cache_state::miss(cache_actor::pointer self, waiting_lookup from, std::vect
   what.cache.status = cache_status::miss;
   if (what.what->cache.only_if_cached) {
     counters->cache_lookup("not_cached", "none");
-    what.trace.push_back(trace_line("cache", what, began, time->mono(), decision));
+    add_trace("cache", what, began, time->mono(), [&] { return decision; });
     mail.send(self, others->responder, missed_atom_v, std::move(what));
     return;
   }
@@ -170,8 +170,8 @@ void cache_state::miss(cache_actor::pointer self, waiting_lookup from, std::vect
     counters->cache_lookup("coalesced", "inflight");
     what.cache.status = cache_status::coalesced;
     what.cache.tier = "inflight";
-    what.trace.push_back(trace_line("cache", what, began, time->mono(),
-                                    "the same is being computed by " + leader->text()));
+    add_trace("cache", what, began, time->mono(),
+              [&] { return "the same is being computed by " + leader->text(); });
     flights.follow(flight, std::move(what));
     return;
   }
@@ -179,7 +179,7 @@ void cache_state::miss(cache_actor::pointer self, waiting_lookup from, std::vect
   what.cache.no_room = !has_room_for(what, key);
   if (what.cache.no_room)
     decision += "; not kept: the cache is full, and this is asked for the first time";
-  what.trace.push_back(trace_line("cache", what, began, time->mono(), std::move(decision)));
+  add_trace("cache", what, began, time->mono(), [&] { return decision; });
   if (!leader)
     flights.lead(std::move(flight), what.id);
   lead(self, std::move(what), std::move(key), std::move(vector), whose, std::move(rival));

@@ -5,6 +5,10 @@
 #include "engine/text_stream.h"
 
 #include <nlohmann/json.hpp>
+#include <spdlog/fmt/fmt.h>
+
+#include <iterator>
+#include <type_traits>
 
 namespace bitnetd::actors {
 
@@ -20,11 +24,18 @@ job_options options_of(const job& what) {
 
 // Every job pays for these bytes: short names, and nothing that has its default.
 std::string to_text(const job_options& what) {
-  nlohmann::json out = nlohmann::json::object();
+  std::string out;
   const job_options unset;
-  const auto put = [&out](const char* name, auto value, auto unless) {
-    if (value != unless)
-      out[name] = value;
+  const auto put = [&out](std::string_view name, const auto& value, const auto& unless) {
+    if (value == unless)
+      return;
+    out += out.empty() ? '{' : ',';
+    if constexpr (std::is_floating_point_v<std::decay_t<decltype(value)>>)
+      fmt::format_to(std::back_inserter(out), R"("{}":{})", name, static_cast<double>(value));
+    else if constexpr (std::is_arithmetic_v<std::decay_t<decltype(value)>>)
+      fmt::format_to(std::back_inserter(out), R"("{}":{})", name, value);
+    else // hexadecimal digits
+      fmt::format_to(std::back_inserter(out), R"("{}":"{}")", name, value);
   };
   put("model", what.model_hash, unset.model_hash);
   put("seed", what.sampling.seed, unset.sampling.seed);
@@ -37,7 +48,7 @@ std::string to_text(const job_options& what) {
   put("retries", what.retries, unset.retries);
   put("read", what.read, unset.read);
   put("base", what.base, unset.base);
-  return out.empty() ? std::string{} : out.dump();
+  return out.empty() ? out : out + '}';
 }
 
 std::optional<job_options> read_options(const std::string& text) {

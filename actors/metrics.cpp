@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
+
 namespace bitnetd::actors {
 
 namespace {
@@ -32,6 +34,35 @@ const buckets seconds_buckets{0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1,
                               0.3,    1,      3,     10,    30,   100};
 const buckets row_buckets{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
 
+constexpr std::array<std::string_view, 4> phase_names{"analysis", "cache", "batching",
+                                                      "combination"};
+
+using family = prometheus::Family<prometheus::Counter>;
+
+auto counters_of_phases(family& of) {
+  std::array<std::array<prometheus::Counter*, 2>, phase_names.size()> out{};
+  for (std::size_t i = 0; i < phase_names.size(); ++i)
+    for (const bool skipped : {false, true})
+      out[i][skipped] = &of.Add(
+          {{"phase", std::string{phase_names[i]}}, {"skipped", skipped ? "true" : "false"}});
+  return out;
+}
+
+auto counters_of_classes(family& of) {
+  std::array<prometheus::Counter*, store::n_job_classes> out{};
+  for (std::size_t i = 0; i < out.size(); ++i)
+    out[i] = &of.Add({{"class", std::string{store::name(static_cast<job_class>(i))}}});
+  return out;
+}
+
+auto counters_of_states(family& of) {
+  std::array<prometheus::Counter*, store::n_job_states> out{};
+  for (std::size_t i = 0; i < out.size(); ++i)
+    if (const auto state = static_cast<job_state>(i); store::is_terminal(state))
+      out[i] = &of.Add({{"state", std::string{store::name(state)}}});
+  return out;
+}
+
 } // namespace
 
 metrics::metrics()
@@ -49,6 +80,8 @@ metrics::metrics()
                         "Answers that failed a quality check")},
       tokens_{counters(registry_, "bitnetd_tokens_total", "Tokens, by kind")},
       reloads_{counters(registry_, "bitnetd_config_reloads_total", "Configuration reloads")},
+      by_phase_{counters_of_phases(phases_)}, by_class_{counters_of_classes(accepted_)},
+      by_state_{counters_of_states(ended_)},
       shadow_hits_{counter(registry_, "bitnetd_cache_shadow_hits_total",
                            "Answers that the similarity tier would have served in mode `on`")},
       quality_retries_{counter(registry_, "bitnetd_quality_retries_total",
@@ -74,11 +107,12 @@ metrics::metrics()
       journal_bytes_{gauge(registry_, "bitnetd_journal_bytes", "Bytes in the journal")} {}
 
 void metrics::job_accepted(job_class cls) noexcept {
-  accepted_.Add({{"class", std::string{store::name(cls)}}}).Increment();
+  by_class_[static_cast<std::size_t>(cls)]->Increment();
 }
 
 void metrics::job_ended(job_state state) noexcept {
-  ended_.Add({{"state", std::string{store::name(state)}}}).Increment();
+  if (auto* const counter = by_state_[static_cast<std::size_t>(state)])
+    counter->Increment();
 }
 
 void metrics::refused(std::string_view error_name) noexcept {
@@ -86,7 +120,9 @@ void metrics::refused(std::string_view error_name) noexcept {
 }
 
 void metrics::phase(std::string_view name, bool skipped) noexcept {
-  phases_.Add({{"phase", std::string{name}}, {"skipped", skipped ? "true" : "false"}}).Increment();
+  const auto place = std::ranges::find(phase_names, name);
+  if (place != phase_names.end())
+    by_phase_[static_cast<std::size_t>(place - phase_names.begin())][skipped]->Increment();
 }
 
 void metrics::cache_lookup(std::string_view result, std::string_view tier) noexcept {

@@ -54,6 +54,10 @@ private:
   prometheus::Registry registry_;
   prometheus::Family<prometheus::Counter>&accepted_, &ended_, &refused_, &phases_, &lookups_,
       &vetoes_, &audits_, &quality_, &tokens_, &reloads_;
+  // What every job counts is looked up once.
+  std::array<std::array<prometheus::Counter*, 2>, 4> by_phase_;
+  std::array<prometheus::Counter*, store::n_job_classes> by_class_;
+  std::array<prometheus::Counter*, store::n_job_states> by_state_; ///< null: not terminal
   prometheus::Counter &shadow_hits_, &quality_retries_, &steps_, &commits_, &committed_facts_,
       &workers_lost_;
   prometheus::Histogram &step_seconds_, &step_rows_, &first_token_seconds_, &request_seconds_,

@@ -60,10 +60,10 @@ void responder_state::retry(responder_actor::pointer self, assembly& again,
   counters->quality_retry();
   const auto now = time->mono();
   again.restart();
-  again.what().trace.push_back(
-      trace_line("combination", again.what(), now, now,
-                 fmt::format("checks failed: {}; again with seed {}", fmt::join(failed, ", "),
-                             again.what().how->sampling.seed)));
+  add_trace("combination", again.what(), now, now, [&] {
+    return fmt::format("checks failed: {}; again with seed {}", fmt::join(failed, ", "),
+                       again.what().how->sampling.seed);
+  });
   if (again.what().what->durable) // before anything of the new attempt can come
     mail.send(self, others->ledger, redrawn_atom_v, again.what().id,
               again.what().how->sampling.seed, again.retries());

@@ -3,6 +3,7 @@
 
 #include "actors/messages.h"
 
+#include <concepts>
 #include <string>
 #include <utility>
 
@@ -15,6 +16,13 @@ namespace bitnetd::actors {
     return std::chrono::duration_cast<microseconds>(duration).count();
   };
   return {std::move(phase), us(began - what.what->arrived), us(ended - began), std::move(decision)};
+}
+
+/// Adds a line to the job's trace if its client asked for one; only then `decide` is called.
+void add_trace(const char* phase, job& what, mono_time began, mono_time ended,
+               std::invocable auto&& decide) {
+  if (what.what->trace)
+    what.trace.push_back(trace_line(phase, what, began, ended, decide()));
 }
 
 } // namespace bitnetd::actors

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/wire_json.h"
 
+#include "daemon/wire_json_short.h"
+
 #include <nlohmann/json.hpp>
 
 #include <cstdint>
@@ -114,6 +116,12 @@ private:
 } // namespace
 
 std::variant<json, refusal> parse_object(std::string_view text, const json_bounds& bounds) {
+  if (auto read = parse_short(text, bounds))
+    return *std::move(read);
+  return parse_carefully(text, bounds);
+}
+
+std::variant<json, refusal> parse_carefully(std::string_view text, const json_bounds& bounds) {
   const auto refused = [](std::string message) {
     return refusal{errors::json, std::move(message), {}};
   };

@@ -25,4 +25,9 @@ struct json_bounds {
 [[nodiscard]] std::variant<nlohmann::json, refusal> parse_object(std::string_view text,
                                                                  const json_bounds& bounds = {});
 
+/// The same by the parser that can say where a text goes wrong; parse_object asks it for what is
+/// long or wrong.
+[[nodiscard]] std::variant<nlohmann::json, refusal> parse_carefully(std::string_view text,
+                                                                    const json_bounds& bounds = {});
+
 } // namespace bitnetd::wire

@@ -10,6 +10,8 @@ namespace bitnetd::store {
 namespace {
 
 constexpr std::uint32_t counts_per_ms = 1u << 12;
+constexpr std::size_t ids_at_once =
+    32; // 256 bytes: what getrandom gives whole, whatever signals do
 constexpr std::uint64_t ms_mask = (std::uint64_t{1} << 48) - 1;
 
 int digit(char c) noexcept {
@@ -36,6 +38,12 @@ void fill_random(std::uint8_t* out, std::size_t size) {
     out += got;
     size -= static_cast<std::size_t>(got);
   }
+}
+
+std::vector<std::uint8_t> fresh_random() {
+  std::vector<std::uint8_t> out(ids_at_once * 8);
+  fill_random(out.data(), out.size());
+  return out;
 }
 
 } // namespace
@@ -97,7 +105,10 @@ job_id job_id_source::next(wall_time now) {
     id.bytes[i] = static_cast<std::uint8_t>((last_ms_ & ms_mask) >> (40 - 8 * i));
   id.bytes[6] = static_cast<std::uint8_t>(0x70 | count_ >> 8);
   id.bytes[7] = static_cast<std::uint8_t>(count_);
-  fill_random(id.bytes.data() + 8, 8);
+  if (random_.empty()) // the kernel is asked for many at once: a call takes as long as the rest
+    random_ = fresh_random();
+  std::copy_n(random_.end() - 8, 8, id.bytes.begin() + 8);
+  random_.resize(random_.size() - 8);
   id.bytes[8] = static_cast<std::uint8_t>(0x80 | (id.bytes[8] & 0x3F));
   return id;
 }

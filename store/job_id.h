@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace bitnetd::store {
 
@@ -43,6 +44,7 @@ public:
   [[nodiscard]] job_id next(wall_time now);
 
 private:
+  std::vector<std::uint8_t> random_; ///< what is left of it
   std::uint64_t last_ms_ = 0;
   std::uint32_t count_ = 0;
 };

@@ -33,6 +33,17 @@ TEST_CASE_METHOD(cache_fixture, "what was computed once is answered from then on
   CHECK(metric("bitnetd_cache_lookups_total{result=\"hit\",tier=\"exact\"}") == 1);
 }
 
+TEST_CASE_METHOD(cache_fixture, "a job whose client asked for no trace has none",
+                 "[actors][cache]") {
+  maker.what.trace = false;
+  const auto first = look("question");
+  CHECK(computed(first).trace.empty());
+  settle(first, "the answer");
+  const auto again = hit(look("question"));
+  REQUIRE(again);
+  CHECK(std::get<0>(*again).trace.empty());
+}
+
 TEST_CASE_METHOD(cache_fixture, "an answer survives a restart of the daemon", "[actors][cache]") {
   learn("question", "the answer");
   stop();

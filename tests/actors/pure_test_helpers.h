@@ -27,6 +27,7 @@ struct job_maker {
 
   job_maker() {
     what.principal = "alice";
+    what.trace = true;
     what.items.resize(1);
     how.model = bare_model();
     how.config = std::make_shared<const conf::config>();

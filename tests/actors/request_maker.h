@@ -21,6 +21,7 @@ struct request_maker {
     what.mode = mode;
     what.durable = mode == reply_mode::job;
     what.params.max_tokens = 8;
+    what.trace = true;
     prompt words;
     words.text = std::move(text);
     what.items.push_back(std::move(words));

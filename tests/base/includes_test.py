@@ -18,6 +18,7 @@ LIBRARIES = {  # who may include what of the outside world
     "tbb/": {"engine"},
     "hwloc": {"engine", "conf"},
     "systemd/": {"daemon"},
+    "simdjson": {"wire"},
 }
 FOLDERS = {  # who may include which folder of ours
     "base": {"base"},

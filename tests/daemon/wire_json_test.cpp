@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-#include "daemon/wire_json.h"
+#include "daemon/wire_json_short.h"
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
 #include <chrono>
+#include <cmath>
+#include <random>
 #include <string>
 
 using namespace bitnetd::wire;
@@ -17,6 +19,43 @@ std::string repeat(const std::string& text, int n) {
   for (int i = 0; i < n; ++i)
     out += text;
   return out;
+}
+
+/// A value of any kind, with the texts and numbers that parsers stumble over.
+json any_value(std::mt19937_64& random, int level) {
+  const std::vector<std::string> texts{
+      "",       "plain",     "\"\\/\b\f\n\r\t", std::string(1, '\0'),
+      "\u007f", "caf\u00e9", "\U0001F600",      std::string(300, 'x')};
+  switch (random() % (level < 6 ? 9 : 7)) {
+  case 0:
+    return nullptr;
+  case 1:
+    return random() % 2 == 0;
+  case 2:
+    return random();
+  case 3:
+    return -static_cast<std::int64_t>(random() >> 1) - 1;
+  case 4:
+    return static_cast<double>(random()) *
+           std::ldexp(1.0, static_cast<int>(random() % 1900) - 1000);
+  case 5:
+    return texts[random() % texts.size()];
+  case 6:
+    return random() % 3;
+  case 7: {
+    auto out = json::array();
+    for (auto n = random() % 5; n > 0; --n)
+      out.push_back(any_value(random, level + 1));
+    return out;
+  }
+  default: {
+    auto out = json::object();
+    for (auto n = random() % 5; n > 0; --n)
+      out[texts[random() % texts.size()] + std::to_string(random() % 9)] =
+          any_value(random, level + 1);
+    return out;
+  }
+  }
 }
 
 } // namespace
@@ -74,11 +113,17 @@ TEST_CASE("JSON that is not acceptable is refused and the reason named", "[daemo
     CHECK(why.kind.code == 102);
     CHECK_THAT(why.message, Catch::Contains(one.reason));
     CHECK(why.message.size() < 200);
+    CHECK_FALSE(parse_short(one.text, {}));
   }
 }
 
 TEST_CASE("unusual but correct JSON is accepted and read exactly", "[daemon][json]") {
-  const auto read = [](const std::string& text) { return std::get<json>(parse_object(text)); };
+  const auto read = [](const std::string& text) {
+    const auto quick = parse_short(text, {});
+    REQUIRE(quick);
+    CHECK(std::get<json>(parse_carefully(text)) == *quick);
+    return *quick;
+  };
   CHECK(read(" \t\n{ } \r\n").empty());
   CHECK(read(R"({"a":-0})")["a"] == 0);
   CHECK(read(R"({"a":18446744073709551615})")["a"] == UINT64_MAX);
@@ -87,6 +132,41 @@ TEST_CASE("unusual but correct JSON is accepted and read exactly", "[daemon][jso
   CHECK(read(repeat("{\"a\":", 31) + "{}" + repeat("}", 31)).is_object());
   CHECK(read(R"({"a":[[1,[2]],{"b":[]}],"c":{"d":[{"e":null}]}})") ==
         json{{"a", {{1, {2}}, {{"b", json::array()}}}}, {"c", {{"d", {{{"e", nullptr}}}}}}});
+}
+
+TEST_CASE("both parsers read what nlohmann wrote, and a byte that was changed alike",
+          "[daemon][json]") {
+  std::mt19937_64 random{7};
+  std::size_t good = 0, bad = 0;
+  for (int i = 0; i < 3000; ++i) {
+    const json value{{"a", any_value(random, 0)}, {"b", any_value(random, 0)}};
+    auto text = value.dump(random() % 2 == 0 ? -1 : 1, ' ', random() % 2 == 0);
+    const auto quick = parse_short(text, {});
+    REQUIRE(quick);
+    CHECK(*quick == value);
+    CHECK(std::get<json>(parse_carefully(text)) == value);
+
+    text[random() % text.size()] = static_cast<char>(random());
+    const auto careful = parse_carefully(text);
+    const auto again = parse_short(text, {});
+    INFO(text);
+    if (again)
+      CHECK(std::get<json>(careful) == *again);
+    const bool is_good = std::holds_alternative<json>(careful);
+    CHECK(is_good == again.has_value());
+    ++(is_good ? good : bad);
+  }
+  CHECK(good > 100);
+  CHECK(bad > 100);
+}
+
+TEST_CASE("what is longer than the quick parser takes is read all the same", "[daemon][json]") {
+  const auto of = [](std::size_t size) { return "{\"a\":\"" + std::string(size - 8, 'x') + "\"}"; };
+  CHECK(parse_short(of(max_short_text), {}));
+  CHECK_FALSE(parse_short(of(max_short_text + 1), {}));
+  CHECK(std::get<json>(parse_object(of(max_short_text + 1)))["a"]
+            .get_ref<const std::string&>()
+            .size() == max_short_text + 1 - 8);
 }
 
 TEST_CASE("an object is refused at its 2049th key, and nothing after it is read",

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/wire_frames.h"
+#include "daemon/wire_json_short.h"
 #include "daemon/wire_messages.h"
 #include "daemon/wire_requests.h"
 #include "tests/fuzz/must.h"
@@ -42,6 +43,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   must(wire::is_type(envelope.type));
   if (wire::find_request_kind(envelope.type) == nullptr)
     return 0;
+  // Whatever the quick parser takes, the careful one reads as the same.
+  if (const auto quick = wire::parse_short(envelope.body, {})) {
+    const auto careful = wire::parse_carefully(envelope.body);
+    must(std::holds_alternative<nlohmann::json>(careful) &&
+         std::get<nlohmann::json>(careful) == *quick);
+  }
   const auto decoded = wire::decode_request(envelope.type, envelope.body, {4096, 50000});
   if (const auto* why = std::get_if<wire::refusal>(&decoded))
     must(!why->message.empty() && why->kind.code >= 100 && why->message.size() < 4096);

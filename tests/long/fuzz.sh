@@ -15,7 +15,7 @@ flags="-std=c++20 -O1 -g -Wno-deprecated-declarations -fsanitize=fuzzer-no-link,
 # Of kernels and hashes one instruction set is enough: neither parses anything.
 engine="engine/*.cpp engine/hugging_face/*.cpp engine/kernels/kernel_table.cpp engine/kernels/kernels_scalar.cpp engine/kernels/*_layout.cpp"
 declare -A sources=([wire]="daemon/wire_*.cpp" [conf]="conf/*.cpp" [gguf]=$engine [safetensors]=$engine [tokenizer]=$engine)
-declare -A libraries=([wire]="" [conf]="-lyaml-cpp" [gguf]="-ltbb -lhwloc" [safetensors]="-ltbb -lhwloc" [tokenizer]="-ltbb -lhwloc")
+declare -A libraries=([wire]="-lsimdjson" [conf]="-lyaml-cpp" [gguf]="-ltbb -lhwloc" [safetensors]="-ltbb -lhwloc" [tokenizer]="-ltbb -lhwloc")
 
 # One build file for all targets: what two of them need is compiled once.
 mkdir -p build/fuzz

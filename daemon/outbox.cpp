@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/outbox.h"
 
-#include "actors/outgoing.h"
+#include "base/log.h"
 #include "daemon/replies.h"
 
-#include <caf/stateful_actor.hpp>
-#include <caf/typed_event_based_actor.hpp>
+#include <caf/actor_config.hpp>
+#include <caf/behavior.hpp>
+#include <caf/make_actor.hpp>
+#include <caf/monitorable_actor.hpp>
+#include <caf/system_messages.hpp>
 #include <nlohmann/json.hpp>
 
+#include <exception>
 #include <utility>
 #include <vector>
 
@@ -15,48 +19,71 @@ namespace bitnetd::daemon {
 
 namespace {
 
-/// What one group of messages comes to goes into the queue at once: the front is woken once.
-struct outgoing_replies : actors::grouping {
-  std::shared_ptr<outbound_queue> queue;
-  std::vector<front_message> waiting;
+/// An actor without a mailbox and without a turn: what it is sent is in the queue when sending
+/// returns. A reply wakes one thread less than by way of the pool, and orders stay as they were
+/// sent. Threads: any, at once.
+class outbox final : public caf::monitorable_actor {
+public:
+  outbox(caf::actor_config& how, std::shared_ptr<outbound_queue> queue, std::string epoch)
+      : caf::monitorable_actor(how), queue_(std::move(queue)), epoch_(std::move(epoch)),
+        rare_{[this](actors::connect_atom, const actors::peers_ptr& peers) { queue_->push(peers); },
+              [this](actors::configure_atom, const conf::config_ptr& config) {
+                queue_->push(config);
+              },
+              [this](actors::drain_atom, bool on) {
+                queue_->push(on ? front_state::draining : front_state::ready);
+              },
+              [this](actors::lost_atom, const std::string& why) {
+                queue_->push(journal_damaged{});
+                queue_->push(actors::event{
+                    "alert", nlohmann::json{{"what", "journal"}, {"msg", why}}.dump()});
+              }} {}
 
-  void flush(caf::execution_unit*) {
-    if (!waiting.empty())
-      queue->push(std::exchange(waiting, {}));
+  const char* name() const override { return "outbox"; }
+
+  void enqueue(caf::mailbox_element_ptr what, caf::execution_unit* host) override {
+    auto message = what->move_content_to_message();
+    if (message.match_elements<caf::exit_msg>()) {
+      cleanup(caf::error{message.get_as<caf::exit_msg>(0).reason}, host);
+      return;
+    }
+    try {
+      std::vector<front_message> out;
+      take(message, out);
+      queue_->push(std::move(out));
+    } catch (const std::exception& error) { // the sender has done nothing wrong
+      log::error("outbox: a reply could not be written: {}", error.what());
+    }
   }
-};
 
-struct outbox_state {
-  static inline constexpr const char* name = "outbox";
-  outgoing_replies mail;
-};
+private:
+  void take(caf::message& what, std::vector<front_message>& out) {
+    if (what.match_elements<actors::reply>()) {
+      out.emplace_back(to_outbound(what.get_as<actors::reply>(0), epoch_));
+    } else if (what.match_elements<actors::event>()) {
+      out.emplace_back(what.get_as<actors::event>(0));
+    } else if (what.match_elements<actors::message_group>()) {
+      for (auto& one : what.get_mutable_as<actors::message_group>(0).messages)
+        take(one, out);
+    } else {
+      queue_->push(std::exchange(out, {})); // in their order
+      if (!rare_(what))
+        log::error("outbox: nobody handles a message");
+    }
+  }
 
-gate_actor::behavior_type outbox(gate_actor::stateful_pointer<outbox_state> self,
-                                 std::shared_ptr<outbound_queue> queue, const std::string& epoch) {
-  auto& mail = self->state.mail;
-  mail.queue = std::move(queue);
-  auto& out = mail.waiting;
-  return actors::in_groups<gate_actor>(
-      self, mail,
-      [&out, epoch](const actors::reply& reply) { out.emplace_back(to_outbound(reply, epoch)); },
-      [&out](const actors::event& event) { out.emplace_back(event); },
-      [&out](actors::connect_atom, const actors::peers_ptr& peers) { out.emplace_back(peers); },
-      [&out](actors::configure_atom, const conf::config_ptr& config) { out.emplace_back(config); },
-      [&out](actors::drain_atom, bool on) {
-        out.emplace_back(on ? front_state::draining : front_state::ready);
-      },
-      [&out](actors::lost_atom, const std::string& why) {
-        out.emplace_back(journal_damaged{});
-        out.emplace_back(
-            actors::event{"alert", nlohmann::json{{"what", "journal"}, {"msg", why}}.dump()});
-      });
-}
+  const std::shared_ptr<outbound_queue> queue_;
+  const std::string epoch_;
+  caf::behavior rare_; ///< it changes nothing of its own: callable by many at once
+};
 
 } // namespace
 
 gate_actor spawn_outbox(caf::actor_system& system, std::shared_ptr<outbound_queue> queue,
                         std::string epoch) {
-  return system.spawn(outbox, std::move(queue), std::move(epoch));
+  caf::actor_config how;
+  return caf::make_actor<outbox, gate_actor>(system.next_actor_id(), system.node(), &system, how,
+                                             std::move(queue), std::move(epoch));
 }
 
 } // namespace bitnetd::daemon

@@ -19,7 +19,8 @@ using gate_actor = caf::typed_actor<caf::reacts_to<actors::reply>, caf::reacts_t
                                     caf::reacts_to<actors::lost_atom, std::string>,
                                     caf::reacts_to<actors::message_group>>;
 
-/// Spawns the actor that writes replies as BN1 bodies into the front's queue. It never waits.
+/// The actor that writes replies as BN1 bodies into the front's queue, in the thread of their
+/// sender.
 [[nodiscard]] gate_actor spawn_outbox(caf::actor_system& system,
                                       std::shared_ptr<outbound_queue> queue, std::string epoch);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "store/vector_segment.h"
 
+#include "store/beam_search.h"
 #include "store/dot_product.h"
 #include "store/fine_query.h"
 #include "store/segment_file.h"
@@ -10,16 +11,25 @@
 #define NO_MANUAL_VECTORIZATION
 #include <hnswlib/hnswlib.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <exception>
-#include <limits>
 #include <mutex>
+#include <span>
 #include <utility>
 
 namespace bitnetd::store {
 namespace {
 
-constexpr std::size_t links = 16, candidates_building = 200, candidates_searching = 96;
+constexpr std::size_t links = 16, candidates_building = 200;
+
+/// In a larger graph more ways end beside what is near.
+std::size_t candidates_searching(std::size_t rows) {
+  constexpr double enough = 96, for_rows = 100'000;
+  const auto more = std::sqrt(std::max(1.0, static_cast<double>(rows) / for_rows));
+  return static_cast<std::size_t>(enough * more);
+}
 
 /// What the graph holds of a row: its inverse norm, then its values, padded with zeros.
 struct element {
@@ -74,8 +84,57 @@ void trim(graph_type& graph) {
   std::vector<std::mutex>().swap(graph.link_list_update_locks_);
   graph.label_lookup_ = {};
   graph.num_deleted_ = 0; // the loading constructor of hnswlib 0.6.2 leaves it as it was
-  graph.setEf(candidates_searching);
 }
+
+/// One search's way through a graph.
+class walk {
+public:
+  walk(const graph_type& graph, const void* query)
+      : graph_(graph), query_(query), seen_(graph.visited_list_pool_->getFreeVisitedList()) {}
+  ~walk() { graph_.visited_list_pool_->releaseVisitedList(seen_); }
+  walk(const walk&) = delete;
+  walk& operator=(const walk&) = delete;
+
+  /// From the graph's entry down to its bottom layer, always to the nearest neighbour.
+  std::uint32_t descend() const {
+    auto at = graph_.enterpoint_node_;
+    auto here = distance(at);
+    for (int level = graph_.maxlevel_; level > 0; --level)
+      for (bool moved = true; moved;) {
+        moved = false;
+        for (const auto node : links_in(graph_.get_linklist(at, level)))
+          if (const auto there = distance(node); there < here) {
+            at = node;
+            here = there;
+            moved = true;
+          }
+      }
+    return at;
+  }
+  std::span<const std::uint32_t> links(std::uint32_t node) const {
+    return links_in(graph_.get_linklist0(node));
+  }
+  bool first_visit(std::uint32_t node) {
+    return std::exchange(seen_->mass[node], seen_->curV) != seen_->curV;
+  }
+  float distance(std::uint32_t node) const {
+    return graph_.fstdistfunc_(query_, graph_.getDataByInternalId(node), graph_.dist_func_param_);
+  }
+  void fetch(std::uint32_t node) const {
+    const char* const row = graph_.getDataByInternalId(node);
+    for (std::size_t at = 0; at < graph_.data_size_; at += 64)
+      __builtin_prefetch(row + at);
+  }
+
+private:
+  std::span<const std::uint32_t> links_in(hnswlib::linklistsizeint* list) const {
+    return {list + 1, graph_.getListCount(list)};
+  }
+
+  const graph_type& graph_;
+  const void* query_;
+  hnswlib::VisitedList* seen_;
+};
 
 } // namespace
 
@@ -125,12 +184,14 @@ vector_segment::search(std::span<const float> query) const {
   const auto coarse = quantize(query);
   if (!coarse)
     return coarse.why();
-  auto found = parts_->graph->searchKnn(element::of(coarse->values).data(), candidates_searching);
+  const auto asked = element::of(coarse->values);
+  walk through(*parts_->graph, asked.data());
+  const auto found = beam_search(through, through.descend(), candidates_searching(size()));
   const auto scan = choose_scan();
   std::vector<candidate> out;
   out.reserve(found.size());
-  for (; !found.empty(); found.pop()) {
-    const auto slot = found.top().second;
+  for (const auto& one : found) {
+    const std::size_t slot = one.node;
     std::int64_t product = 0;
     scan(element::values(parts_->at(slot)), fine->values.data(), 1, padded(parts_->dimension),
          &product);

@@ -11,7 +11,6 @@
 #include <caf/system_messages.hpp>
 #include <nlohmann/json.hpp>
 
-#include <exception>
 #include <utility>
 #include <vector>
 
@@ -21,7 +20,8 @@ namespace {
 
 /// An actor without a mailbox and without a turn: what it is sent is in the queue when sending
 /// returns. A reply wakes one thread less than by way of the pool, and orders stay as they were
-/// sent. Threads: any, at once.
+/// sent. A reply that cannot be written (there is no memory) ends its sender, and with it the
+/// process, as any actor's failure does. Threads: any, at once.
 class outbox final : public caf::monitorable_actor {
 public:
   outbox(caf::actor_config& how, std::shared_ptr<outbound_queue> queue, std::string epoch)
@@ -47,13 +47,9 @@ public:
       cleanup(caf::error{message.get_as<caf::exit_msg>(0).reason}, host);
       return;
     }
-    try {
-      std::vector<front_message> out;
-      take(message, out);
-      queue_->push(std::move(out));
-    } catch (const std::exception& error) { // the sender has done nothing wrong
-      log::error("outbox: a reply could not be written: {}", error.what());
-    }
+    std::vector<front_message> out;
+    take(message, out);
+    queue_->push(std::move(out));
   }
 
 private:

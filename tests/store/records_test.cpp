@@ -85,6 +85,28 @@ TEST_CASE("a job record is schema byte, CBOR map and CRC32C, as documented", "[s
   CHECK(map.size() == 26);
 }
 
+TEST_CASE("numbers and texts of every length are read back from a job record", "[store][records]") {
+  const std::vector<std::int64_t> numbers{
+      1,  23,  24,  255,  256,  65'535,  65'536,  4'294'967'295,  4'294'967'296,  INT64_MAX,
+      -1, -24, -25, -256, -257, -65'536, -65'537, -4'294'967'296, -4'294'967'297, INT64_MIN};
+  for (const auto number : numbers) {
+    INFO(number);
+    job_record job;
+    job.created_us = number;
+    const auto read = decode_job("k", encode_job("k", job));
+    REQUIRE(read);
+    CHECK(read->created_us == number);
+  }
+  for (const std::size_t size : {1, 23, 24, 255, 256, 65'535, 65'536}) {
+    INFO(size);
+    job_record job;
+    job.error = std::string(size, 'e');
+    const auto read = decode_job("k", encode_job("k", job));
+    REQUIRE(read);
+    CHECK(read->error == job.error);
+  }
+}
+
 TEST_CASE("unknown fields of a record are passed over, wrong ones are corrupt",
           "[store][records]") {
   const auto stored = encode_job("k", full_job());

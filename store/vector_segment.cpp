@@ -5,14 +5,13 @@
 #include "store/dot_product.h"
 #include "store/fine_query.h"
 #include "store/segment_file.h"
+#include "store/sign_table.h"
 
 // The only file that includes it: its headers define functions that are not inline. Without its
 // prefetches, which read the neighbour behind the last one of a list; distances are ours anyway.
 #define NO_MANUAL_VECTORIZATION
 #include <hnswlib/hnswlib.h>
 
-#include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <exception>
 #include <mutex>
@@ -22,14 +21,7 @@
 namespace bitnetd::store {
 namespace {
 
-constexpr std::size_t links = 16, candidates_building = 200;
-
-/// In a larger graph more ways end beside what is near.
-std::size_t candidates_searching(std::size_t rows) {
-  constexpr double enough = 96, for_rows = 100'000;
-  const auto more = std::sqrt(std::max(1.0, static_cast<double>(rows) / for_rows));
-  return static_cast<std::size_t>(enough * more);
-}
+constexpr std::size_t links = 16, candidates_building = 200, candidates_searching = 96;
 
 /// What the graph holds of a row: its inverse norm, then its values, padded with zeros.
 struct element {
@@ -143,9 +135,17 @@ struct vector_segment::parts {
   std::vector<std::uint64_t> entries;
   cosine_space space;
   std::unique_ptr<graph_type> graph;
+  sign_table directions; ///< of all rows
 
   parts(std::size_t n, std::vector<std::uint64_t> of)
-      : dimension(n), entries(std::move(of)), space(n) {}
+      : dimension(n), entries(std::move(of)), space(n), directions(n) {}
+  /// What is made from the graph's rows.
+  void complete() {
+    trim(*graph);
+    for (std::size_t slot = 0; slot < entries.size(); ++slot)
+      directions.add(static_cast<std::uint32_t>(slot), element::values(at(slot)));
+    directions.seal();
+  }
   // Rows were added in their order: the graph's own numbers are the slots.
   [[nodiscard]] const char* at(std::size_t slot) const {
     return graph->getDataByInternalId(static_cast<hnswlib::tableint>(slot));
@@ -169,7 +169,7 @@ std::shared_ptr<const vector_segment> vector_segment::build(segment_rows rows,
       const auto row = std::span(rows.values).subspan(slot * rows.dimension, rows.dimension);
       made->graph->addPoint(element::of(row).data(), slot);
     }
-    trim(*made->graph);
+    made->complete();
     return std::shared_ptr<const vector_segment>(new vector_segment(std::move(made)));
   } catch (const std::exception&) { // hnswlib throws what malloc refuses
     return nullptr;
@@ -186,7 +186,9 @@ vector_segment::search(std::span<const float> query) const {
     return coarse.why();
   const auto asked = element::of(coarse->values);
   walk through(*parts_->graph, asked.data());
-  const auto found = beam_search(through, through.descend(), candidates_searching(size()));
+  auto starts = parts_->directions.find(element::values(asked.data()));
+  starts.push_back(through.descend());
+  const auto found = beam_search(through, starts, candidates_searching);
   const auto scan = choose_scan();
   std::vector<candidate> out;
   out.reserve(found.size());
@@ -218,7 +220,7 @@ std::size_t vector_segment::bytes() const noexcept {
   std::size_t upper = 0;
   for (const auto level : graph.element_levels_)
     upper += static_cast<std::size_t>(level) * graph.size_links_per_element_;
-  return size() * (graph.size_data_per_element_ + per_row) + upper;
+  return size() * (graph.size_data_per_element_ + per_row) + upper + parts_->directions.bytes();
 }
 
 status vector_segment::save(const std::filesystem::path& file) const {
@@ -252,7 +254,7 @@ vector_segment::load(const std::filesystem::path& file) {
   for (std::size_t slot = 0; slot < n; ++slot)
     if (graph.getExternalLabel(static_cast<hnswlib::tableint>(slot)) != slot)
       return status(errc::corrupt, file.string() + ": the graph's rows are in another order");
-  trim(*made->graph);
+  made->complete();
   return std::shared_ptr<const vector_segment>(new vector_segment(std::move(made)));
 }
 

@@ -28,7 +28,8 @@ struct segment_rows {
 /// A sealed set of vectors with a graph over them: a search looks at some hundred rows, not at all.
 ///
 /// Method   HNSW (Malkov and Yashunin 2018, arXiv:1603.09320) by hnswlib: 16 links, 200 candidates
-///          while building, 96 while searching; cosines of int8 rows.
+///          while building, 96 while searching; cosines of int8 rows. The walk is ours
+///          (beam_search.h) and starts from rows in the query's direction, too (sign_table.h).
 /// Recall   what is near (cosine above 0.9) is found as if all were compared, in more than 999 of
 ///          1,000 searches; of far neighbours some are missed.
 /// Threads  built once, then only read: by one thread at a time.

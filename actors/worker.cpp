@@ -79,12 +79,12 @@ void worker_state::step(worker_actor::pointer self) {
     self->send(others->cache, std::move(vector));
   for (auto& piece : now.outputs)
     self->send(others->responder, std::move(piece));
+  if (now.cost) // counted before anybody hears of what ended with it
+    self->send(others->batcher, *now.cost);
   for (auto& end : now.ends) {
     self->send(others->batcher, finished_atom_v, options.index, end.id);
     self->send(others->responder, std::move(end));
   }
-  if (now.cost)
-    self->send(others->batcher, *now.cost);
   if (!now.ends.empty())
     send_credit(self);
 }

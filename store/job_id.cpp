@@ -10,8 +10,7 @@ namespace bitnetd::store {
 namespace {
 
 constexpr std::uint32_t counts_per_ms = 1u << 12;
-constexpr std::size_t ids_at_once =
-    32; // 256 bytes: what getrandom gives whole, whatever signals do
+constexpr std::size_t ids_at_once = 32; // 256 bytes: getrandom gives so many whole
 constexpr std::uint64_t ms_mask = (std::uint64_t{1} << 48) - 1;
 
 int digit(char c) noexcept {

@@ -7,10 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <array>
-#include <cstdint>
 #include <type_traits>
-#include <utility>
 
 namespace bitnetd::store {
 namespace {
@@ -21,74 +18,36 @@ status not_decodable(std::string_view what) {
   return {errc::corrupt, std::string(what) + " does not decode although its checksum is right"};
 }
 
-/// Writes a CBOR map (RFC 8949), leaving out what has its default.
+json::binary_t binary(const std::array<std::uint8_t, 16>& bytes) {
+  return json::binary_t({bytes.begin(), bytes.end()});
+}
+
+/// Fills a CBOR map, leaving out what has its default.
 class map_writer {
 public:
-  template <class T> void number(std::string_view name, T value, T unless = {}) {
+  template <class T> void number(const char* name, T value, T unless = {}) {
     if (value == unless)
       return;
-    begin(name);
-    if constexpr (std::is_same_v<T, bool>)
-      head(simple, value ? 21 : 20);
-    else if constexpr (std::is_enum_v<T> || std::is_unsigned_v<T>)
-      head(natural, static_cast<std::uint64_t>(value));
-    else if (value < 0)
-      head(negative, ~static_cast<std::uint64_t>(value)); // -1 - value
+    if constexpr (std::is_enum_v<T>)
+      map_[name] = static_cast<std::uint64_t>(value);
     else
-      head(natural, static_cast<std::uint64_t>(value));
+      map_[name] = value;
   }
-  void text(std::string_view name, std::string_view value) {
-    if (value.empty())
-      return;
-    begin(name);
-    string(utf8, value);
+  void text(const char* name, const std::string& value) {
+    if (!value.empty())
+      map_[name] = value;
   }
-  void bytes(std::string_view name, const std::array<std::uint8_t, 16>& value) {
-    begin(name);
-    string(binary, {reinterpret_cast<const char*>(value.data()), value.size()});
+  void bytes(const char* name, const std::array<std::uint8_t, 16>& value) {
+    map_[name] = binary(value);
   }
-  [[nodiscard]] std::string cbor() && {
-    auto fields = std::exchange(out_, {});
-    head(map, n_fields_);
-    return out_ + fields;
+  [[nodiscard]] std::string cbor() const {
+    std::string out;
+    json::to_cbor(map_, out);
+    return out;
   }
 
 private:
-  enum major_type : std::uint8_t {
-    natural = 0,
-    negative = 1,
-    binary = 2,
-    utf8 = 3,
-    map = 5,
-    simple = 7
-  };
-
-  void begin(std::string_view name) {
-    ++n_fields_;
-    string(utf8, name);
-  }
-  void string(major_type type, std::string_view value) {
-    head(type, value.size());
-    out_ += value;
-  }
-  /// A type with its argument, in the fewest bytes.
-  void head(major_type type, std::uint64_t argument) {
-    const auto initial = [&](std::uint8_t low) {
-      out_.push_back(static_cast<char>(type << 5 | low));
-    };
-    if (argument < 24)
-      return initial(static_cast<std::uint8_t>(argument));
-    const int log_bytes = argument <= UINT8_MAX    ? 0
-                          : argument <= UINT16_MAX ? 1
-                          : argument <= UINT32_MAX ? 2
-                                                   : 3;
-    initial(static_cast<std::uint8_t>(24 + log_bytes));
-    for (int shift = (8 << log_bytes) - 8; shift >= 0; shift -= 8)
-      out_.push_back(static_cast<char>(argument >> shift));
-  }
-
-  std::string out_;
-  std::size_t n_fields_ = 0;
+  json map_ = json::object();
 };
 
 /// Reads a CBOR map; a field of another type or out of range makes ok() false. Unknown fields are
@@ -183,7 +142,7 @@ std::string encode_job(std::string_view key, const job_record& job) {
   map.number("result_bytes", job.result_bytes);
   map.number("output_tokens", job.output_tokens);
   map.number("output_bytes", job.output_bytes);
-  return seal(job_schema, key, std::move(map).cbor());
+  return seal(job_schema, key, map.cbor());
 }
 
 result<job_record> decode_job(std::string_view key, std::string_view stored) {
